@@ -1,0 +1,32 @@
+# make demo   train four small models, count and price them, write report/report.html
+# make test   the test suite (under 12 minutes on 2 cores);  make test-all adds the slow tests
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-all lint install clean
+
+demo: $(STAMP)
+	$(BIN)/spikeattn demo
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu and not browser"
+
+test-all: $(STAMP) lint
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+
+install: $(STAMP)
+
+# spikingjelly and snntorch name torchvision and a CUDA torch: they are test oracles, installed without dependencies
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[demo,test]"
+	$(BIN)/python -m pip install --quiet --no-deps spikingjelly==2.0.0 snntorch==1.0.0
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) report

@@ -1,0 +1,69 @@
+"""Products of two matrices. Where one is weights it is a linear layer, else a product of two activations.
+
+    y[n, m] = sum_k a[n, k] b[k, m]
+
+    dense         N * K * M
+    left_events   nnz(a) * M                     one-sided: every non-zero of a meets M values
+    right_events  nnz(b) * N
+    coincidence   sum_k nnz(a[:, k]) * nnz(b[k, :])          terms in which both are non-zero
+"""
+
+import torch
+from torch import Tensor
+
+from neuromorphic.count.call import Call, Counter, units
+from neuromorphic.count.linear import product_with_weights
+from neuromorphic.ledger import Row
+
+
+def product(call: Call, left: Tensor, right: Tensor, *, op: str | None = None, bias: int = 0) -> Row:
+    """Both operands are activations: (..., N, K) times (..., K, M); leading axes broadcast."""
+    lead = torch.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    n, k, m = left.shape[-2], left.shape[-1], right.shape[-1]
+    left, right = left.expand(*lead, n, k), right.expand(*lead, k, m)
+    a, b = call.operand(left), call.operand(right)
+    fan_left, fan_right = (left != 0).sum(-2), (right != 0).sum(-1)  # (..., K) each, int64
+    return call.row(
+        op or ("score_value" if a.declared == "pow2" else "matmul"),
+        steps=max(call.facts.steps(left), call.facts.steps(right)),
+        geometry={"k": k, "m": m} | ({"n": n} if lead else {}),  # without leading axes n may be the batch
+        left=a,
+        right=b,
+        dense=lead.numel() * n * k * m,
+        bias=bias,
+        left_events=a.nonzero * m,
+        right_events=b.nonzero * n,
+        coincidence=int((fan_left * fan_right).sum()),
+        left_units=units(left) * m if a.integers else 0,
+        right_units=units(right) * n if b.integers else 0,
+    )
+
+
+def count_product(call: Call, left: Tensor, right: Tensor, bias: int = 0) -> list[Row]:
+    if call.constant(left) or call.constant(right):
+        return product_with_weights(call, left, right, bias)
+    left = left.unsqueeze(0) if left.ndim == 1 else left
+    right = right.unsqueeze(-1) if right.ndim == 1 else right
+    return [product(call, left, right, bias=bias)]
+
+
+def _plain(left: str, right: str) -> Counter:
+    return lambda call: count_product(call, call[left], call[right])
+
+
+def _biased(left: str, right: str) -> Counter:
+    """beta * self + alpha * (left @ right): the added term counts as a bias."""
+    return lambda call: count_product(call, call[left], call[right], call.result.numel() if call["beta"] != 0 else 0)
+
+
+COUNTERS: dict[str, Counter] = {
+    "aten::mm": _plain("self", "mat2"),
+    "aten::bmm": _plain("self", "mat2"),
+    "aten::mv": _plain("self", "vec"),
+    "aten::dot": _plain("self", "tensor"),
+    "aten::addmm": _biased("mat1", "mat2"),
+    "aten::addmv": _biased("mat", "vec"),
+    "aten::baddbmm": _biased("batch1", "batch2"),
+    "aten::addbmm": _biased("batch1", "batch2"),
+    "spikeattn::ternary_matmul": lambda call: [product(call, call["q"], call["k"].mT)],
+}

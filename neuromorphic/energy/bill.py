@@ -1,0 +1,205 @@
+"""The records of pricing: a price, a profile, a rule, a line and the bill.
+
+    energy of a line [pJ] = count * price [pJ]
+    total [mJ per sample] = sum over lines / samples * 1e-9
+
+A class of operation without a price leaves its lines unpriced: the total is then a lower bound.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import fsum
+from typing import Literal
+
+from neuromorphic.ledger import Ledger
+
+CLASSES = (
+    "MAC", "AC", "ADD", "MUL", "SHIFT", "CMP", "AND", "XOR", "POPCNT", "LOD",
+    "EXP", "ERF", "LOG", "SIN", "DIV", "SQRT", "BUTTERFLY",
+)  # fmt: skip
+MEANING = {
+    "MAC": "multiply and accumulate",
+    "AC": "accumulate of a weight or value, caused by a spike",
+    "ADD": "addition or subtraction",
+    "MUL": "multiplication",
+    "SHIFT": "shift by a power of two",
+    "CMP": "comparison or maximum",
+    "AND": "gate (masking, hard reset)",
+    "XOR": "sign product",
+    "POPCNT": "population count",
+    "LOD": "leading-one detection",
+    "EXP": "exponential",
+    "ERF": "error function (GELU)",
+    "LOG": "logarithm",
+    "SIN": "sine or cosine",
+    "DIV": "division or reciprocal",
+    "SQRT": "square root",
+    "BUTTERFLY": "radix-2 FFT butterfly (4 MUL + 6 ADD)",
+}
+
+
+@dataclass(frozen=True)
+class Price:
+    """Energy of one operation. strategy names the way it is computed where there are several (EXP)."""
+
+    pj: float
+    source: str
+    verified: bool
+    strategy: str | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Prices of one technology and number format; `verified` speaks of its additions and multiplications."""
+
+    name: str
+    title: str
+    node_nm: int
+    date: str
+    source: str
+    verified: bool
+    prices: Mapping[str, Price]
+
+    def pj(self, operation: str) -> float | None:
+        """Price of a class of operation, None where the profile has none."""
+        price = self.prices.get(operation)
+        return price.pj if price else None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How evidence becomes classes of operation; the defaults are the headline setting.
+
+    spike_spike: two spike operands cost the smaller of the two one-sided counts ("one_sided"), the terms where
+        both fire ("coincidence"), or all terms ("dense").
+    graded: an integer of several levels times a weight is one multiply-accumulate per non-zero ("mac"),
+        or as many accumulates as it has levels ("unit_ac", the integer unrolled into unit spikes).
+    first_conv: layers that read the model's input are charged at every step ("times_T") or, where the input
+        repeats, a single time ("once").
+    shift_accounting: power-of-two weight times value is a shift and an addition ("shift_add") or the shift
+        alone ("shift_only", the accounting of the BSA paper).
+    taps: convolution terms on real pixels only ("valid") or also on padding ("padded"; dense products only).
+    row_maximum: Shiftmax also subtracts the row maximum (one CMP less than keys, and one ADD per key, more).
+    """
+
+    spike_spike: Literal["one_sided", "coincidence", "dense"] = "one_sided"
+    graded: Literal["mac", "unit_ac"] = "mac"
+    first_conv: Literal["times_T", "once"] = "times_T"
+    shift_accounting: Literal["shift_add", "shift_only"] = "shift_add"
+    taps: Literal["valid", "padded"] = "valid"
+    row_maximum: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """Operations of one class in one family of one layer: exact count over all samples, price per operation."""
+
+    layer: str
+    op: str
+    operation: str
+    count: int
+    pj: float | None
+
+    @property
+    def total_pj(self) -> float:
+        return self.count * self.pj if self.pj is not None else 0.0
+
+
+@dataclass(frozen=True)
+class Bill:
+    """A priced ledger. Energies are in mJ per sample, counts are exact integers over all samples.
+
+    lines: the model as it ran. ann_lines: the products of the same network run once as an ANN: all terms
+    multiplied and accumulated, one step (neurons, norms and normalisers left out, as in the literature).
+    alternatives: total_mj under each single change of the rule, such as {"shift_accounting=shift_only": ...}.
+    """
+
+    ledger: Ledger
+    profile: Profile
+    rule: Rule
+    lines: tuple[Line, ...]
+    ann_lines: tuple[Line, ...] = ()
+    alternatives: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def samples(self) -> int:
+        return self.ledger.samples
+
+    @property
+    def total_mj(self) -> float:
+        return self._mj(self.lines)
+
+    @property
+    def by_class(self) -> dict[str, float]:
+        """mJ per sample of each class of operation (MAC, AC, ADD, ...)."""
+        return self._group(self.lines, lambda line: line.operation)
+
+    @property
+    def by_layer(self) -> dict[str, float]:
+        """mJ per sample of each module path, in order of execution."""
+        return self._group(self.lines, lambda line: line.layer)
+
+    @property
+    def by_layer_class(self) -> dict[tuple[str, str], float]:
+        """mJ per sample of each (module path, class of operation)."""
+        return self._group(self.lines, lambda line: (line.layer, line.operation))
+
+    @property
+    def by_op(self) -> dict[str, float]:
+        """mJ per sample of each family (linear, conv, matmul, score_value, shiftmax, softmax, neuron, ...)."""
+        return self._group(self.lines, lambda line: line.op)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Operations of each class over all samples."""
+        counts: dict[str, int] = {}
+        for line in self.lines:
+            counts[line.operation] = counts.get(line.operation, 0) + line.count
+        return counts
+
+    @property
+    def unpriced(self) -> dict[str, int]:
+        """Classes that occurred and have no price, with their counts; non-empty means total_mj is a lower bound."""
+        return {name: n for name, n in self.counts.items() if n and self.profile.pj(name) is None}
+
+    @property
+    def lower_bound(self) -> bool:
+        """Something that ran is not in the total: a class without a price, or an uncovered operation."""
+        return bool(self.unpriced) or bool(self.ledger.coverage.uncovered)
+
+    @property
+    def unverified(self) -> dict[str, float]:
+        """mJ per sample of the classes whose price is not verified against its source."""
+        return {
+            name: mj for name, mj in self.by_class.items()
+            if name in self.profile.prices and not self.profile.prices[name].verified
+        }  # fmt: skip
+
+    @property
+    def ann_mj(self) -> float:
+        """mJ per sample of the same topology as a dense ANN at one step, at the same prices."""
+        return self._mj(self.ann_lines)
+
+    @property
+    def ratio(self) -> float | None:
+        """total_mj over ann_mj: below 1 the model is cheaper than its dense ANN. None without products."""
+        return self.total_mj / self.ann_mj if self.ann_mj else None
+
+    @property
+    def shiftmax_mj(self) -> float:
+        """Shiftmax alone (shifts, additions, leading ones), without Score times V."""
+        return self.by_op.get("shiftmax", 0.0)
+
+    @property
+    def score_value_mj(self) -> float:
+        """Product of the power-of-two weights with V, under the rule's shift accounting."""
+        return self.by_op.get("score_value", 0.0)
+
+    def _mj(self, lines: tuple[Line, ...]) -> float:
+        return fsum(line.total_pj for line in lines) / self.samples * 1e-9
+
+    def _group(self, lines: tuple[Line, ...], name: Callable) -> dict:
+        groups: dict = {}
+        for line in lines:
+            groups.setdefault(name(line), []).append(line)
+        return {key: self._mj(group) for key, group in groups.items()}

@@ -1,0 +1,99 @@
+"""SpikingJelly's neuron settings, as its objects print them, in the words of our neurons.
+
+    tau, decay_input      beta = 1 - 1/tau; gain = 1/tau with decay_input, else 1
+    v_threshold           threshold
+    v_reset               0.0 -> reset "hard", None -> reset "soft"
+    surrogate             "Sigmoid(alpha=4.0, spiking=True)" -> {"name": "sigmoid", "alpha": 4.0}
+"""
+
+import re
+from typing import Any
+
+from spikeattn.models import ModelConfig, Part
+
+TYPES = ("MultiStepLIFNode", "LIFNode", "LIF")
+FIELDS = {"type", "tau", "decay_input", "v_threshold", "v_reset", "detach_reset", "surrogate"}
+DESCRIPTIVE = {"w", "mean_value"}  # measured values that some records carry along
+SURROGATES = {"Sigmoid": "sigmoid", "ATan": "atan", "PiecewiseQuadratic": "triangle", "Rect": "rectangle"}
+LIF = {"type": "MultiStepLIFNode", "tau": 2.0, "decay_input": True, "v_threshold": 1.0, "v_reset": 0.0,
+       "detach_reset": True, "surrogate": "Sigmoid(alpha=4.0, spiking=True)"}
+
+
+def lif_options(record: dict[str, Any]) -> dict[str, Any]:
+    """The constructor arguments of our LIF for one record (missing fields are those of the public code).
+
+    >>> lif_options({"tau": 4.0, "v_threshold": 0.5})["gain"]
+    0.25
+    """
+    unknown = sorted(record.keys() - FIELDS - DESCRIPTIVE)
+    if unknown:
+        raise ValueError(f"load: a neuron record may have the fields {sorted(FIELDS)}, got {unknown}. Remove them.")
+    record = LIF | record
+    if record["type"] not in TYPES:
+        raise ValueError(f"load: the neuron type must be one of {list(TYPES)}, got {record['type']!r}. See neurons.py.")
+    if record["v_reset"] not in (0.0, None):
+        raise ValueError(
+            f"load: v_reset must be 0.0 (hard reset) or None (soft reset), got {record['v_reset']!r}. "
+            "Our neurons rest at 0: shift the threshold and the inputs."
+        )
+    tau = record["tau"]
+    return dict(
+        beta=1 - 1 / tau,
+        gain=1 / tau if record["decay_input"] else 1.0,
+        threshold=record["v_threshold"],
+        reset="soft" if record["v_reset"] is None else "hard",
+        surrogate=surrogate(record["surrogate"]),
+        detach_reset=record["detach_reset"],
+    )
+
+
+def surrogate(text: str) -> dict[str, Any]:
+    """A surrogate as SpikingJelly prints it -> our plain data.
+
+    >>> surrogate("ATan(alpha=2.0, spiking=True)")
+    {'name': 'atan', 'alpha': 2.0}
+    """
+    match = re.fullmatch(r"(\w+)\(alpha=([0-9.eE+-]+)(, spiking=True)?\)", text)
+    if match is None or match[1] not in SURROGATES:
+        raise ValueError(
+            f"load: the surrogate must be one of {list(SURROGATES)} with its alpha, got {text!r}. "
+            "Write it like 'Sigmoid(alpha=4.0, spiking=True)'."
+        )
+    return {"name": SURROGATES[match[1]], "alpha": float(match[2])}
+
+
+def neuron_config(neuron: dict[str, dict], places: dict[str, str]) -> dict[str, Any]:
+    """`neuron` and `neuron_overrides` of a ModelConfig from default and override records.
+
+    neuron: {"default": record, "overrides": {their path: record}}. places: {their path: our path}.
+    """
+    unknown = sorted(neuron.keys() - {"default", "overrides"}) or sorted(neuron["overrides"].keys() - places.keys())
+    if unknown:
+        raise ValueError(
+            f"load: neuron must be {{'default': ..., 'overrides': {{their neuron: ...}}}}, got unknown {unknown}. "
+            f"Neurons of this class are {sorted(places)[:4]} and so on."
+        )
+    default = lif_options(neuron["default"])
+    overrides = {}
+    for theirs, record in neuron["overrides"].items():
+        options = lif_options(neuron["default"] | record)
+        overrides[places[theirs]] = {name: value for name, value in options.items() if value != default[name]}
+    return dict(neuron=Part("lif", default), neuron_overrides=overrides)
+
+
+def without_attention_threshold(config: dict[str, Any], depth: int) -> tuple[dict[str, Any], float]:
+    """Move a threshold that all attention neurons share from the overrides to the attention's own option."""
+    paths = [f"blocks.{i}.attn.attn_neuron" for i in range(depth)]
+    overrides = config["neuron_overrides"]
+    default = config["neuron"].options["threshold"]
+    shared = {overrides.get(path, {}).get("threshold", default) for path in paths}
+    if len(shared) > 1:
+        return config, default
+    kept = {
+        path: {name: value for name, value in changes.items() if path not in paths or name != "threshold"}
+        for path, changes in overrides.items()
+    }
+    return config | {"neuron_overrides": {path: changes for path, changes in kept.items() if changes}}, shared.pop()
+
+
+__all__ = ["LIF", "ModelConfig", "lif_options", "neuron_config", "surrogate", "without_attention_threshold"]

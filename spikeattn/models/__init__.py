@@ -1,0 +1,73 @@
+"""Models: one published family, one file. This table is the registry; the contract tests run over it."""
+
+from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatch
+
+from spikeattn.models import cat, spikformer, spikingformer, vit
+from spikeattn.models.cat import CircularTransformer
+from spikeattn.models.config import ModelConfig, Part, attention_schedule, check_keys, nearest
+from spikeattn.models.model import ModelState, SpikingTransformer
+from spikeattn.models.pretrained import from_pretrained, load_weights
+from spikeattn.models.spikformer import Spikformer, SpikformerConfig
+from spikeattn.models.spikingformer import Spikingformer, SpikingformerConfig
+from spikeattn.models.vit import VisionTransformer
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered model: its class and its configuration."""
+
+    model: type[SpikingTransformer]
+    config: ModelConfig
+
+
+FAMILIES = ((Spikformer, spikformer), (Spikingformer, spikingformer), (VisionTransformer, vit),
+            (CircularTransformer, cat))
+MODELS: dict[str, Entry] = {
+    name: Entry(model, replace(config, name=name))
+    for model, family in FAMILIES for name, config in family.MODELS.items()
+}
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Registered names that match a wildcard pattern, sorted.
+
+    >>> list_models("spikingformer_cifar_*")
+    ['spikingformer_cifar_2_384', 'spikingformer_cifar_4_256', 'spikingformer_cifar_4_384']
+    """
+    return sorted(name for name in MODELS if fnmatch(name, pattern))
+
+
+def create_model(name: str, *, attention=None, neuron=None, num_classes: int | None = None,
+                 in_channels: int | None = None, image_size: int | tuple[int, int] | None = None,
+                 timesteps: int | None = None, pretrained=None, **sizes) -> SpikingTransformer:
+    """Build a registered model, with parts and sizes exchanged.
+
+    attention: a name, a class, {"name": ..., "options": {...}}, or a sequence that the blocks take in turn.
+    neuron: a name, a class, an instance (its settings are kept), or {"name": ..., "options": {...}}.
+    pretrained: a directory written by `save_pretrained`; its weights must fit.
+    sizes: any other field of the model's configuration, such as dim, depth, heads, readout.
+
+    >>> create_model("spikingformer_tiny", attention="bsa").config.attention[0].name
+    'bsa'
+    """
+    if name not in MODELS:
+        raise ValueError(f"create_model: name must be a registered model, got {name!r}. {nearest(name, MODELS)}")
+    entry = MODELS[name]
+    given = dict(attention=attention, neuron=neuron, num_classes=num_classes, in_channels=in_channels,
+                 image_size=image_size, timesteps=timesteps)
+    changes = {key: value for key, value in given.items() if value is not None} | sizes
+    check_keys(entry.model.config_class, changes)
+    if "dim" in changes and "stem" not in changes:
+        changes["stem"] = tuple((width * changes["dim"] // entry.config.dim, down) for width, down in entry.config.stem)
+    model = entry.model(replace(entry.config, **changes))
+    if pretrained is not None:
+        load_weights(model, pretrained)
+    return model
+
+
+__all__ = [
+    "MODELS", "CircularTransformer", "Entry", "ModelConfig", "ModelState", "Part", "Spikformer", "SpikformerConfig",
+    "Spikingformer", "SpikingformerConfig", "SpikingTransformer", "VisionTransformer", "attention_schedule",
+    "create_model", "fields", "from_pretrained", "list_models", "load_weights",
+]
