@@ -3,8 +3,8 @@
 A row is raw evidence for one executed operation site, that is one module path, one family of operations and
 one call index within a forward pass. Whether a product is an accumulate or a multiply-accumulate is *not*
 stored: it follows from the values that were seen over the whole data set, so it is decided on read, from the
-sum of all batches (`neuromorphic.energy.rule`). Every number in a row is an exact Python integer, summed over all samples;
-the two magnitudes of an operand are the exact extremes seen.
+sum of all batches (`neuromorphic.energy.rule`). Every number in a row is an exact Python integer, summed over
+all samples; the two magnitudes of an operand are the exact extremes seen.
 
     ledger_a + ledger_b       associative and commutative: batches may come in any order and any split
     Ledger.from_json(text)    the exact inverse of `ledger.to_json()`

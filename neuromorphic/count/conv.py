@@ -62,7 +62,8 @@ def count_convolution(call: Call) -> list[Row] | None:
     kernel = tuple(weight.shape[2:])
     stride, padding, dilation = (per_axis(call[n], len(kernel)) for n in ("stride", "padding", "dilation"))
     taps = tap_map(x, out, kernel, stride, padding, dilation, call["transposed"])
-    in_channels, fan_out = x.shape[-len(kernel) - 1], weight.shape[1] if call["transposed"] else weight.shape[0] // groups
+    in_channels = x.shape[-len(kernel) - 1]
+    fan_out = weight.shape[1] if call["transposed"] else weight.shape[0] // groups
     pictures = x.numel() // prod(x.shape[-len(kernel):])  # batch * C_in
     dense = pictures * int(taps.sum()) * fan_out
     pixels = x.numel() if call["transposed"] else out.numel() // weight.shape[0] * in_channels

@@ -103,6 +103,7 @@ class Facts:
         random = torch.Tag.nondeterministic_seeded in func.tags
         constant = not random and (name in LIKE or all(self.of(t).constant for t in inputs))
         timed = [t for t in inputs if self.steps(t) > 1] if self.timesteps > 1 else []
+        biased = name == "aten::add" and self._adds_bias(inputs)
         addresses = {_address(t) for t in inputs}
         for argument in func._schema.arguments:
             if argument.alias_info and argument.alias_info.is_write and not constant:
@@ -113,7 +114,14 @@ class Facts:
                 self.note(out, constant=constant, **(self._shared(inputs) if name in COPIES else {}))
             if timed and self._keeps_time(name, named, timed[0], out) or self._begins_time(name, inputs, out):
                 self.note_time(out)
+            if biased:
+                self.declare(out, affine=True)
         return constant
+
+    def _adds_bias(self, inputs: Sequence[Tensor]) -> bool:
+        """A weight layer's output plus a constant is still one."""
+        moving = [self.of(t) for t in inputs if not self.of(t).constant]
+        return len(moving) == 1 and moving[0].affine
 
     def _shared(self, inputs: Sequence[Tensor]) -> dict[str, Any]:
         first, *others = [self.of(t) for t in inputs] or [NOTHING]

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from spikeattn.attention.attention import Attention
 from spikeattn.attention.bsa import round_straight_through
 from spikeattn.attention.projection import SPIKE_POWER, Projection
-from spikeattn.attention.softmax import causal_mask, mixed_power
+from spikeattn.attention.softmax import causal_mask, check_mask, mixed_power
 from spikeattn.neurons import Activation, Neuron
 from spikeattn.ops import shiftmax
 from spikeattn.ops.circular import (
@@ -202,6 +202,7 @@ class CircularAttention(Attention):
     def forward(self, x: Tensor, state: None = None, *, grid: tuple[int, int] | None = None,
                 mask: Tensor | None = None) -> tuple[Tensor, None]:
         self.check_input(x)
+        check_mask(type(self).__name__, mask)
         groups = self.coefficients.groups
         values = self.v(x).unflatten(-1, (groups, -1)).transpose(-2, -3)  # (T, B, groups, N, d)
         return self.proj(self.merge(self.mix(self.coefficients(x), values, mask))), None

@@ -46,6 +46,7 @@ class SoftmaxAttention(Attention):
     def forward(self, x: Tensor, state: None = None, *, grid: tuple[int, int] | None = None,
                 mask: Tensor | None = None) -> tuple[Tensor, None]:
         self.check_input(x)
+        check_mask(type(self).__name__, mask)
         steps, batch, tokens, _ = x.shape
         # the fast kernels take (batch, H, N, d): time steps are independent, so T joins the batch
         q, k, v = (self.split(layer(x)).flatten(0, 1) for layer in (self.q, self.k, self.v))
@@ -60,6 +61,14 @@ class SoftmaxAttention(Attention):
         for projection in (self.q, self.k, self.v):
             projection.init_firing(1.0)
         self.proj.init_firing(output_scale, input_power=mixed_power(tokens))
+
+
+def check_mask(owner: str, mask: Tensor | None) -> None:
+    if mask is not None and mask.dtype != torch.bool:
+        raise TypeError(
+            f"{owner}: mask must be boolean, True = may attend, got {mask.dtype}. "
+            "From an additive mask: mask == 0."
+        )
 
 
 def causal_mask(tokens: int, device: torch.device) -> Tensor:

@@ -16,8 +16,8 @@ DATASETS: dict[str, Callable[[str | Path | None], Splits]] = {
     "cifar10": load_cifar10,
 }
 
-__all__ = ["DATASETS", "Dataset", "FormatError", "Splits", "check_facts", "data_directory", "load", "load_cifar10",
-           "load_digits", "load_mnist", "stratified_split"]
+__all__ = ["DATASETS", "Dataset", "FormatError", "Splits", "check_facts", "data_directory", "load",
+           "load_cifar10", "load_digits", "load_mnist", "stratified_split"]
 
 
 def load(name: str, root: str | Path | None = None) -> Splits:

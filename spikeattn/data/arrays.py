@@ -8,6 +8,7 @@ import gzip
 import io
 import math
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +36,8 @@ def read_npz(path: str | Path, expected: Mapping[str, Expected]) -> dict[str, np
     try:
         with zipfile.ZipFile(path) as archive:
             return {name: _read_member(path, archive, name, what) for name, what in expected.items()}
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        raise FormatError(f"{path}: must be a readable .npz file, got {error}. Copy or fetch it again.") from error
-    except Exception as error:
-        if isinstance(error, FormatError) or type(error).__module__ != "zlib":
-            raise
-        raise FormatError(f"{path}: must be a readable .npz file, got {error}. Copy or fetch it again.") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        raise FormatError(f"{path}: must be a readable .npz file, got {error}. Fetch it again.") from error
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, name: str, what: Expected) -> np.ndarray:
@@ -49,17 +46,19 @@ def _read_member(path: Path, archive: zipfile.ZipFile, name: str, what: Expected
         info = archive.getinfo(f"{name}.npy")
     except KeyError:
         members = [member.removesuffix(".npy") for member in archive.namelist()[:12]]
-        raise FormatError(f"{path}: must hold the array {name!r}, got {members}. Is it another data set?") from None
+        raise FormatError(
+            f"{path}: must hold the array {name!r}, got {members}. Is it another data set?"
+        ) from None
     with archive.open(info) as stream:
         shape, fortran, dtype = _read_header(where, stream)
         _check(where, shape, dtype, what)
         size = math.prod(shape) * dtype.itemsize
-        if info.file_size - stream.tell() != size:
-            raise FormatError(f"{where}: must hold {size} bytes of numbers, got {info.file_size - stream.tell()}. "
-                              "The file is damaged; fetch it again.")
-        data = stream.read(size)
+        declared = info.file_size - stream.tell()
+        data = stream.read(size) if declared == size else b""
     if len(data) != size:
-        raise FormatError(f"{where}: must hold {size} bytes of numbers, got {len(data)}. The file is truncated.")
+        raise FormatError(
+            f"{where}: must hold {size} bytes of numbers, got {len(data) or declared}. The file is damaged."
+        )
     return np.frombuffer(bytearray(data), dtype).reshape(shape, order="F" if fortran else "C")
 
 
@@ -69,13 +68,13 @@ def _read_header(where: str, stream) -> tuple[tuple[int, ...], bool, np.dtype]:
         version = np.lib.format.read_magic(stream)
         return readers[version](stream, max_header_size=10_000)
     except (ValueError, KeyError) as error:
-        raise FormatError(f"{where}: must have a plain .npy header, got {error}. The file is damaged.") from error
+        raise FormatError(f"{where}: must have a plain .npy header, got {error}. Fetch it again.") from error
 
 
 def _check(where: str, shape: tuple[int, ...], dtype: np.dtype, what: Expected) -> None:
     if dtype.hasobject or dtype.kind not in what.kinds or dtype.itemsize > what.itemsize:
         raise FormatError(
-            f"{where}: numbers must be of kind {what.kinds!r} with at most {what.itemsize} bytes, got {dtype}. "
+            f"{where}: numbers must be of kind {what.kinds!r} and at most {what.itemsize} bytes, got {dtype}. "
             "Object arrays are programs and never read; store plain numbers."
         )
     fits = len(shape) == len(what.shape) and all(
@@ -98,14 +97,15 @@ def read_idx(path: str | Path, shape: tuple[int, ...]) -> np.ndarray:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as stream:
             data = stream.read(size + 1)
     except (OSError, EOFError) as error:
-        raise FormatError(f"{path}: must be a readable IDX file, got {error}. Copy or fetch it again.") from error
+        raise FormatError(f"{path}: must be a readable IDX file, got {error}. Fetch it again.") from error
     wanted = bytes([0, 0, 8, len(shape)]) + b"".join(length.to_bytes(4, "big") for length in shape)
     if data[:header] != wanted:
-        raise FormatError(f"{path}: must begin as an IDX file of bytes with shape {shape}, got {data[:header].hex()}. "
-                          "Is it another data set, or still compressed?")
+        raise FormatError(
+            f"{path}: must begin as an IDX file of bytes of shape {shape}, got {data[:header].hex()}. "
+            "Is it another data set, or still compressed?"
+        )
     if len(data) != size:
-        raise FormatError(f"{path}: must hold {size} bytes, got {len(data)}{'+' * (len(data) > size)}. "
-                          "The file is truncated or damaged.")
+        raise FormatError(f"{path}: must hold {size} bytes, got {len(data)}. The file is damaged.")
     return np.frombuffer(bytearray(data), np.uint8, offset=header).reshape(shape)
 
 
@@ -114,6 +114,6 @@ def read_bytes(path: str | Path, size: int) -> bytes:
     with open(path, "rb") as stream:
         stream.seek(0, io.SEEK_END)
         if stream.tell() != size:
-            raise FormatError(f"{path}: must hold {size} bytes, got {stream.tell()}. The file is truncated or another.")
+            raise FormatError(f"{path}: must hold {size} bytes, got {stream.tell()}. Unpack it again.")
         stream.seek(0)
         return stream.read()

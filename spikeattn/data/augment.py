@@ -2,7 +2,7 @@
 
     images, targets = crop(images, targets, generator, padding=4)
 
-images: float (B, C, Y, X), intensities in [0, 1]. targets: float (B, K), a distribution over classes per picture.
+images: float (B, C, Y, X), intensities in [0, 1]. targets: float (B, K), a distribution over the classes.
 generator: all randomness comes from it; it lives on the device of the pictures. Every picture draws its own
 numbers, and the inputs are never written to. A pipeline is a tuple of such functions (see `pipeline`).
 """
@@ -63,11 +63,12 @@ def mixup(images: Tensor, targets: Tensor, generator: Generator, *, alpha: float
     """
     lam = symmetric_beta(alpha, images, generator)
     partner = torch.randperm(len(images), generator=generator, device=images.device)
-    return _blend(images, images[partner], lam[:, None, None, None]), _blend(targets, targets[partner], lam[:, None])
+    mixed = _blend(images, images[partner], lam[:, None, None, None])
+    return mixed, _blend(targets, targets[partner], lam[:, None])
 
 
 def cutmix(images: Tensor, targets: Tensor, generator: Generator, *, alpha: float) -> Pair:
-    """Replace a rectangle by that of another picture; targets follow the area (Yun et al., CutMix, ICCV 2019).
+    """Replace a rectangle by another picture's; targets follow the area (Yun et al., CutMix, ICCV 2019).
 
     The rectangle has the aspect ratio of the picture and area 1 - lam, lam ~ Beta(alpha, alpha), around a
     uniform centre; after it is cut off at the border, lam is the share that is really left.
@@ -100,9 +101,9 @@ def either(first: Transform, second: Transform) -> Transform:
 def pipeline(*, crop_padding: int = 0, flip_probability: float = 0.0, erase_probability: float = 0.0,
              fill: Sequence[float] = (0.0,), mixup_alpha: float = 0.0,
              cutmix_alpha: float = 0.0) -> tuple[Transform, ...]:
-    """The transforms that are switched on (0 is off), in their order; mixup and cutmix together are alternatives."""
-    mixed = [partial(function, alpha=alpha) for function, alpha in ((mixup, mixup_alpha), (cutmix, cutmix_alpha))
-             if alpha > 0]
+    """The transforms that are on (0 is off), in their order; mixup and cutmix together are alternatives."""
+    mixers = ((mixup, mixup_alpha), (cutmix, cutmix_alpha))
+    mixed = [partial(function, alpha=alpha) for function, alpha in mixers if alpha > 0]
     steps: list[Transform] = []
     if crop_padding > 0:
         steps.append(partial(crop, padding=crop_padding))
@@ -125,11 +126,11 @@ def symmetric_beta(alpha: float, like: Tensor, generator: Generator) -> Tensor:
 
         r^2 = U^(-1/alpha) - 1,  c = cos(2 pi V),  B = 1/2 + sign(c) / (2 sqrt(1 + 1 / (r^2 c^2)))
 
-    Bailey's polar method for Student's t (Math. Comp. 62, 1994), and B = 1/2 + t / (2 sqrt(2 alpha + t^2)) for t
-    with 2 alpha degrees of freedom. torch's own sampler takes no generator.
+    Bailey's polar method for Student's t (Math. Comp. 62, 1994), and
+    B = 1/2 + t / (2 sqrt(2 alpha + t^2)) for t with 2 alpha degrees of freedom. torch's own sampler takes no generator.
     """
     if not alpha > 0:
-        raise ValueError(f"symmetric_beta: alpha must be positive, got {alpha}. Leave the transform out instead of 0.")
+        raise ValueError(f"symmetric_beta: alpha must be positive, got {alpha}. Leave the transform out.")
     u, v = _rand((2, len(like)), like, generator).double().clamp(min=2**-30)
     cosine = torch.cos(2 * torch.pi * v)
     squared = (u ** (-1 / alpha) - 1) * cosine**2

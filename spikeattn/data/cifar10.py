@@ -64,7 +64,7 @@ def _from_mosaics(folder: Path, part: str) -> Arrays:
     try:
         from PIL import Image
     except ImportError as error:
-        raise ImportError("cifar10: the WebP mosaics need Pillow, which is not installed. pip install pillow") from error
+        raise ImportError("cifar10: WebP mosaics need Pillow, which is missing. pip install pillow") from error
     n = COUNT[part]
     labels = read_npz(folder / "labels.npz", {part: Expected((n,), kinds="ui", itemsize=8)})[part]
     pictures = []
@@ -76,7 +76,7 @@ def _from_mosaics(folder: Path, part: str) -> Arrays:
                     raise FormatError(f"{path}: must be 1024 x 1024 RGB, got {image.size} {image.mode}.")
                 mosaic = np.asarray(image)
         except OSError as error:
-            raise FormatError(f"{path}: must be a readable WebP mosaic, got {error}. Copy it again.") from error
+            raise FormatError(f"{path}: must be a readable WebP mosaic, got {error}. Fetch it again.") from error
         # (row of pictures, y, column of pictures, x, channel) -> (picture, channel, y, x)
         pictures.append(mosaic.reshape(32, 32, 32, 32, 3).transpose(0, 2, 4, 1, 3).reshape(1024, 3, 32, 32))
     return np.concatenate(pictures)[:n], labels
@@ -87,11 +87,11 @@ def _from_python_batches(folder: Path, part: str) -> Arrays:
     for name in BATCHES[part]:
         path = folder / "cifar-10-batches-py" / name
         if not path.is_file() or path.stat().st_size > LARGEST_BATCH_FILE:
-            raise FormatError(f"{path}: must be a file below {LARGEST_BATCH_FILE} bytes. Unpack the archive again.")
+            raise FormatError(f"{path}: must be a file below {LARGEST_BATCH_FILE} bytes. Unpack it again.")
         batch = read_plain_pickle(path.read_bytes())
         data = batch.get("data") if isinstance(batch, dict) else None
         if not isinstance(data, np.ndarray) or data.shape != (10000, 3072) or data.dtype != np.uint8:
-            raise FormatError(f"{path}: must hold 'data' of shape (10000, 3072) in uint8. Unpack the archive again.")
+            raise FormatError(f"{path}: must hold 'data' of shape (10000, 3072) in uint8. Unpack it again.")
         images.append(data.reshape(-1, 3, 32, 32))
         labels.append(np.asarray(batch["labels"], dtype=np.int64))
     return np.concatenate(images), np.concatenate(labels)

@@ -90,7 +90,7 @@ def stratified_split(dataset: Dataset, fraction: float, salt: bytes) -> tuple[Da
     per class).
     """
     if not 0 < fraction < 1:
-        raise ValueError(f"stratified_split: fraction must lie in (0, 1), got {fraction}. 0.1 sets a tenth apart.")
+        raise ValueError(f"stratified_split: fraction must lie in (0, 1), got {fraction}. Try 0.1.")
     digests = _digests(dataset, salt)
     second: list[int] = []
     for label in range(len(dataset.classes)):
@@ -126,7 +126,7 @@ def check_facts(dataset: Dataset, per_class: int | tuple[int, ...], mean: tuple 
     measured_mean = (bins * levels).sum(1) / bins.sum(1)
     measured_std = ((bins * levels**2).sum(1) / bins.sum(1) - measured_mean**2).sqrt()
     for word, measured, known in (("mean", measured_mean, mean), ("std", measured_std, std)):
-        if known is not None and (measured - torch.tensor(known, dtype=torch.float64)).abs().max() > tolerance:
+        if known is not None and (measured - measured.new_tensor(known)).abs().max() > tolerance:
             raise ValueError(
                 f"{dataset.name}: the {word} per channel must be {known}, got "
                 f"{[round(value, 4) for value in measured.tolist()]}. "
@@ -140,10 +140,10 @@ def data_directory(root: str | Path | None = None) -> Path:
     place = root or os.environ.get("SPIKEATTN_DATA")
     if not place:
         raise ValueError(
-            "data directory: must be named, got nothing. Set SPIKEATTN_DATA (or pass root=, or --data.root) to the "
-            "directory that holds mnist/ or cifar10/. The data set 'digits' needs none."
+            "data directory: must be named, got nothing. Set SPIKEATTN_DATA (or root=, or --data.root) "
+            "to the directory that holds mnist/ or cifar10/. The data set 'digits' needs none."
         )
     path = Path(place).expanduser()
     if not path.is_dir():
-        raise ValueError(f"data directory: must be an existing directory, got {path}. Create it or name another.")
+        raise ValueError(f"data directory: must be an existing directory, got {path}. Name another.")
     return path

@@ -1,7 +1,7 @@
 """Handwritten digits that come with scikit-learn: 1797 grey pictures of 8 x 8, values 0 to 16, no download.
 
-Alpaydin and Kaynak, Optical Recognition of Handwritten Digits (UCI, 1998), its test part. There is no official
-split of these 1797; ours is stratified, a fifth for the test, and fixed by the content of the pictures.
+Alpaydin and Kaynak, Optical Recognition of Handwritten Digits (UCI, 1998), its test part. There is no
+official split of these 1797; ours is stratified, a fifth for the test, and fixed by the content of the pictures.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ def load_digits(root: str | Path | None = None) -> Splits:
     try:
         from sklearn import datasets
     except ImportError as error:
-        raise ImportError("digits: needs scikit-learn, which is not installed. pip install scikit-learn") from error
+        raise ImportError("digits: needs scikit-learn, which is missing. pip install scikit-learn") from error
     bunch = datasets.load_digits()
     dataset = Dataset(
         name="digits",
@@ -33,6 +33,6 @@ def load_digits(root: str | Path | None = None) -> Splits:
     )
     train, test = stratified_split(dataset, 0.2, salt=b"test")
     if (train.content_hash(), test.content_hash()) != (TRAIN_HASH, TEST_HASH):
-        raise ValueError("digits: the pictures must be those that scikit-learn has always shipped, got others. "
+        raise ValueError("digits: the pictures must be those that scikit-learn ships, got others. "
                          "Reinstall scikit-learn; results on another set would not compare.")
     return Splits(train=train, test=test)

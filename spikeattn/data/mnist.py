@@ -49,8 +49,8 @@ def _find(directory: Path) -> dict[str, np.ndarray]:
         if all(files.values()):
             return {key: read_idx(path, ARRAYS[key].shape) for key, path in files.items()}
     raise FormatError(
-        f"mnist: must lie in {directory} as mnist/mnist.npz or as the four files mnist/{IDX['x_train']}[.gz] ..., "
-        "got none of them. Put them there, or name another directory with SPIKEATTN_DATA or --data.root."
+        f"mnist: must lie in {directory} as mnist/mnist.npz or as mnist/{IDX['x_train']}[.gz] and its three "
+        "neighbours, got none of them. Put them there, or name another directory with SPIKEATTN_DATA or --data.root."
     )
 
 

@@ -15,8 +15,8 @@ from spikeattn.data.arrays import FormatError
 _ARRAY = {"numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct"}
 _NAMES = _ARRAY | {"numpy ndarray", "numpy dtype", "_codecs encode"}
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_LITERALS = {"BININT", "BININT1", "BININT2", "INT", "LONG1", "SHORT_BINSTRING", "BINSTRING", "STRING", "BINUNICODE",
-             "SHORT_BINUNICODE", "UNICODE", "SHORT_BINBYTES", "BINBYTES"}
+_LITERALS = {"BININT", "BININT1", "BININT2", "INT", "LONG1", "SHORT_BINSTRING", "BINSTRING", "STRING",
+             "BINUNICODE", "SHORT_BINUNICODE", "UNICODE", "SHORT_BINBYTES", "BINBYTES"}
 _EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _MARK = object()
@@ -44,7 +44,7 @@ def read_plain_pickle(data: bytes) -> object:
         return _finish(_run(data))
     except FormatError:
         raise
-    except (ValueError, IndexError, KeyError, TypeError, RecursionError, OverflowError, UnicodeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise FormatError(f"pickle: must be a plain batch file, got {type(error).__name__}: {error}. "
                           "The file is truncated or damaged; fetch it again.") from error
 
@@ -140,7 +140,7 @@ def _build(target: object, state: tuple) -> None:
         values = np.frombuffer(bytearray(raw), np.dtype(dtype.code).newbyteorder(dtype.order))
         target.values = values.reshape(shape, order="F" if fortran else "C")
     else:
-        raise FormatError(f"pickle: only arrays have a state here, got {type(target).__name__}. It is refused.")
+        raise FormatError(f"pickle: only arrays have a state, got {type(target).__name__}. It is refused.")
 
 
 def _text(value: object) -> str:

@@ -25,7 +25,7 @@ def save(model: nn.Module, directory: str | Path) -> None:
     families = {kind.__name__ for kind, _ in FAMILIES}
     name = type(model).__name__
     if name not in families:
-        raise ValueError(f"save_pretrained: the class must be registered to be found again, got {name}. Known: {families}.")
+        raise ValueError(f"save_pretrained: the class must be registered to load again, got {name}. Known: {families}.")
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
     write_atomically(directory / WEIGHTS, lambda path: save_file(tensors, path, metadata={"format": "pt"}))
     write_text(directory / CARD, _card(model, [ATTENTIONS[part.name].__name__ for part in model.config.attention]))
@@ -105,7 +105,7 @@ def load_state(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
         )
     broken = [key for key, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if broken:
-        raise ValueError(f"load_weights: all values of {source} must be finite, not so in {broken[:3]}. Nothing was loaded.")
+        raise ValueError(f"load_weights: all of {source} must be finite, not so in {broken[:3]}. Nothing was loaded.")
     model.load_state_dict(state)
 
 

@@ -152,14 +152,28 @@ class Op:
 
 def _forward(op: Op) -> Callable[..., Result]:
     """The op as a `forward` method with the parameters of its schema."""
+    overload = op.overload  # the compiler follows a closure over an overload, not one over an Op
 
     def forward(*args):
-        return op(*args)
+        return overload(*args)
 
-    # The compiler counts the parameters of `forward` to tell whether a ctx comes first, so *args would get one.
-    names = [argument.name for argument in op.overload._schema.arguments]
+    # The compiler counts the parameters of `forward` to tell whether a ctx comes first: *args would be given one.
+    names = [argument.name for argument in overload._schema.arguments]
     forward.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_ONLY) for name in names])
     return forward
+
+
+def _with_derivative(function: type[Differentiable]) -> Callable[..., Result]:
+    """The kernel for a call of the op itself (an exported program makes such calls): it keeps the derivative."""
+    overload = function.op.overload
+
+    def kernel(*args):
+        if torch.is_grad_enabled() and any(isinstance(arg, Tensor) and arg.requires_grad for arg in args):
+            return function.apply(*args)
+        with torch._C._AutoDispatchBelowAutograd():
+            return overload(*args)
+
+    return kernel
 
 
 class Differentiable(torch.autograd.Function):
@@ -170,6 +184,7 @@ class Differentiable(torch.autograd.Function):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.forward = staticmethod(_forward(cls.op))
+        _library.impl(cls.op.name, _with_derivative(cls), "Autograd")
 
     @classmethod
     def vmap(cls, info, in_dims, *args):
@@ -179,6 +194,10 @@ class Differentiable(torch.autograd.Function):
 
 def last_derivative(derivative: Op) -> Callable[..., Result]:
     """A backward op as a function that says so when it is differentiated once more (never a silent zero)."""
+    message = (
+        f"{NAMESPACE}::{derivative.name}: this op has a first derivative only, got a request for a second. "
+        "Differentiate once (create_graph=False)."
+    )
 
     class LastDerivative(Differentiable):
         op = derivative
@@ -189,10 +208,7 @@ def last_derivative(derivative: Op) -> Callable[..., Result]:
 
         @staticmethod
         def backward(ctx, *grads):
-            raise NotImplementedError(
-                f"{NAMESPACE}::{derivative.name}: this op has a first derivative only, got a request for a second. "
-                "Differentiate once (create_graph=False)."
-            )
+            raise NotImplementedError(message)
 
     return LastDerivative.apply
 

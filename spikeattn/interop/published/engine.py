@@ -43,6 +43,7 @@ class Row:
     theirs: str
     ours: str
     transform: Transform = SAME
+    neuron: bool = False
 
 
 @dataclass(frozen=True)
@@ -199,11 +200,15 @@ def check_keys(source: Source, model: nn.Module, rows, dead: list[Dead], state_d
         raise ValueError(_table(source, problems))
 
 
-def _table(source: Source, problems: list[tuple[str, str, str]], rows: int = 20) -> str:
-    width = max(len(key) for _, key, _ in problems[:rows])
-    lines = [f"  {kind:<12}  {key:<{width}}  {detail}" for kind, key, detail in problems[:rows]]
-    if len(problems) > rows:
-        lines.append(f"  ... and {len(problems) - rows} more")
+def _table(source: Source, problems: list[tuple[str, str, str]], rows: int = 8) -> str:
+    """The first problems of each kind, one to a line."""
+    lines = []
+    for kind in dict.fromkeys(kind for kind, _, _ in problems):
+        of_kind = [(key, detail) for other, key, detail in problems if other == kind]
+        width = max(len(key) for key, _ in of_kind[:rows])
+        lines += [f"  {kind:<12}  {key:<{width}}  {detail}" for key, detail in of_kind[:rows]]
+        if len(of_kind) > rows:
+            lines.append(f"  {kind:<12}  ... and {len(of_kind) - rows} more")
     return (
         f"load: the state dict must have the keys and shapes of {source.name}, got {len(problems)} misfits. "
         "Check the repository, the config and that the file is whole; nothing was loaded.\n" + "\n".join(lines)

@@ -7,9 +7,11 @@
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
-from spikeattn.models import ModelConfig, Part
+from spikeattn.interop.published.engine import Row
+from spikeattn.models import Part
 
 TYPES = ("MultiStepLIFNode", "LIFNode", "LIF")
 FIELDS = {"type", "tau", "decay_input", "v_threshold", "v_reset", "detach_reset", "surrogate"}
@@ -62,11 +64,13 @@ def surrogate(text: str) -> dict[str, Any]:
     return {"name": SURROGATES[match[1]], "alpha": float(match[2])}
 
 
-def neuron_config(neuron: dict[str, dict], places: dict[str, str]) -> dict[str, Any]:
-    """`neuron` and `neuron_overrides` of a ModelConfig from default and override records.
+def lif_config(neuron: dict[str, dict], rows: Iterable[Row], attention: dict[str, Any]) -> dict[str, Any]:
+    """The fields `neuron`, `neuron_overrides` and `attention` (SSA with options) of a ModelConfig.
 
-    neuron: {"default": record, "overrides": {their path: record}}. places: {their path: our path}.
+    neuron: {"default": record, "overrides": {their path: record}}. A threshold that all attention neurons share
+    goes to the attention's own option; every other difference from the default is an override.
     """
+    places = {row.theirs: row.ours for row in rows if row.neuron}
     unknown = sorted(neuron.keys() - {"default", "overrides"}) or sorted(neuron["overrides"].keys() - places.keys())
     if unknown:
         raise ValueError(
@@ -74,26 +78,16 @@ def neuron_config(neuron: dict[str, dict], places: dict[str, str]) -> dict[str, 
             f"Neurons of this class are {sorted(places)[:4]} and so on."
         )
     default = lif_options(neuron["default"])
+    options = {ours: lif_options(neuron["default"] | neuron["overrides"].get(theirs, {}))
+               for theirs, ours in places.items()}
+    thresholds = {own["threshold"] for path, own in options.items() if path.endswith("attn.attn_neuron")}
+    shared = thresholds.pop() if len(thresholds) == 1 else default["threshold"]
     overrides = {}
-    for theirs, record in neuron["overrides"].items():
-        options = lif_options(neuron["default"] | record)
-        overrides[places[theirs]] = {name: value for name, value in options.items() if value != default[name]}
-    return dict(neuron=Part("lif", default), neuron_overrides=overrides)
-
-
-def without_attention_threshold(config: dict[str, Any], depth: int) -> tuple[dict[str, Any], float]:
-    """Move a threshold that all attention neurons share from the overrides to the attention's own option."""
-    paths = [f"blocks.{i}.attn.attn_neuron" for i in range(depth)]
-    overrides = config["neuron_overrides"]
-    default = config["neuron"].options["threshold"]
-    shared = {overrides.get(path, {}).get("threshold", default) for path in paths}
-    if len(shared) > 1:
-        return config, default
-    kept = {
-        path: {name: value for name, value in changes.items() if path not in paths or name != "threshold"}
-        for path, changes in overrides.items()
-    }
-    return config | {"neuron_overrides": {path: changes for path, changes in kept.items() if changes}}, shared.pop()
-
-
-__all__ = ["LIF", "ModelConfig", "lif_options", "neuron_config", "surrogate", "without_attention_threshold"]
+    for path, own in options.items():
+        built = default | ({"threshold": shared} if path.endswith("attn.attn_neuron") else {})
+        overrides[path] = {name: value for name, value in own.items() if value != built[name]}
+    return dict(
+        neuron=Part("lif", default),
+        neuron_overrides={path: changes for path, changes in overrides.items() if changes},
+        attention=(Part("ssa", attention | {"attn_threshold": shared}),),
+    )

@@ -3,13 +3,16 @@
 import torch
 from torch import Tensor
 
+from spikeattn.ops.lif import cpu
 from spikeattn.ops.lif.reference import RESETS, LIFState, lif_backward, lif_forward, lif_step
-from spikeattn.ops.op import Differentiable, Op, explained
+from spikeattn.ops.op import Differentiable, Implementation, Op, explained, last_derivative
 from spikeattn.surrogate import SURROGATES, Sigmoid, Surrogate
 
 __all__ = ["LIF", "LIF_BACKWARD", "RESETS", "LIFState", "lif", "lif_step"]
 
-_DYNAMICS = "float beta, float gain, float threshold, str reset, bool ternary, bool detach_reset, str surrogate, float alpha"
+_DYNAMICS = (
+    "float beta, float gain, float threshold, str reset, bool ternary, bool detach_reset, str surrogate, float alpha"
+)
 
 
 def _over_time(size, in_dims, args):
@@ -40,20 +43,18 @@ LIF = Op(
     "lif",
     f"(Tensor current, Tensor v, {_DYNAMICS}, bool keep_membrane) -> (Tensor, Tensor, Tensor)",
     reference=lif_forward, fake=_fake_forward, batching=_over_time,
+    faster=(Implementation("cpu", cpu.lif_forward, cpu.refuses),),
 )
 LIF_BACKWARD = Op(
     "lif_backward",
     f"(Tensor grad_spikes, Tensor grad_v, Tensor spikes, Tensor membranes, {_DYNAMICS}) -> (Tensor, Tensor)",
     reference=lif_backward, fake=_fake_backward, batching=_over_time,
 )
+_backward = last_derivative(LIF_BACKWARD)
 
 
 class _LIF(Differentiable):
     op = LIF
-
-    @staticmethod
-    def forward(*args):
-        return LIF(*args)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -64,7 +65,7 @@ class _LIF(Differentiable):
 
     @staticmethod
     def backward(ctx, grad_spikes, grad_v, _):
-        grads = LIF_BACKWARD(grad_spikes, grad_v, *ctx.saved_tensors, *ctx.dynamics)
+        grads = _backward(grad_spikes, grad_v, *ctx.saved_tensors, *ctx.dynamics)
         return *grads, *[None] * (len(ctx.dynamics) + 1)
 
 
@@ -113,9 +114,9 @@ def _check(current: Tensor, state: LIFState | None, reset: str) -> None:
     if reset not in RESETS:
         raise ValueError(f"lif: reset must be one of {RESETS}, got {reset!r}. 'hard' sets the membrane to 0.")
     if current.ndim < 1 or current.shape[0] == 0:
-        raise ValueError(f"lif: current must be (T, ...) with T >= 1, got {tuple(current.shape)}. Pass at least one step.")
+        raise ValueError(f"lif: current must be (T, ...) with T >= 1, got {tuple(current.shape)}. Pass a step.")
     if state is not None and state.v.shape != current.shape[1:]:
         raise ValueError(
-            f"lif: the membrane must have the shape of one step {tuple(current.shape[1:])}, got {tuple(state.v.shape)}. "
+            f"lif: the membrane must be shaped like one step {tuple(current.shape[1:])}, got {tuple(state.v.shape)}. "
             "Pass state=None to begin a new sequence."
         )

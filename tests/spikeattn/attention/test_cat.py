@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from spikeattn import create_model
 from spikeattn.attention import CircularAttention, SoftmaxAttention
 from spikeattn.ops import shiftmax
 from spikeattn.ops.circular import causal_matmul_gather, circulant
@@ -172,3 +173,18 @@ def test_bad_input_is_refused():
             build(variant=variant)(tokens(4))
     with pytest.raises(ValueError, match=r"x must have shape \(T, B, N, D\), got \(3, 9, 12\)"):
         build()(tokens()[0])
+    with pytest.raises(TypeError, match="mask must be boolean"):
+        build()(tokens(), mask=torch.zeros(TOKENS))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_host_builds_every_variant(variant):
+    model = create_model("cat_tiny", attention={"name": "cat", "options": {"variant": variant}})
+    assert model(torch.rand(2, 1, 8, 8)).shape == (2, 10)
+
+
+def test_cat_alter_is_a_schedule_of_layers():
+    model = create_model("cat_digits_2_64", attention=("cat", "softmax"), depth=3)
+    assert [type(block.attn) for block in model.blocks] == [CircularAttention, SoftmaxAttention, CircularAttention]
+    cat, softmax = (weights_without_output(block.attn) for block in list(model.blocks)[:2])
+    assert (cat + softmax) / 2 == (2 * 64 + 4 / 2) * 64  # mean (2 D + H / 2) D

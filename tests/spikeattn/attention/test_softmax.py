@@ -78,3 +78,5 @@ def test_bad_input_is_refused():
         build()(tokens()[0])
     with pytest.raises(ValueError, match="x must have 12 channels in its last axis, got 8"):
         build()(tokens()[..., :8])
+    with pytest.raises(TypeError, match="mask must be boolean, True = may attend, got torch.float32"):
+        build()(tokens(), mask=torch.zeros(7, 7))

@@ -35,7 +35,7 @@ def test_shapes_range_and_label_mass(name):
     assert new_images.shape == images.shape and new_images.dtype == images.dtype
     assert new_targets.shape == targets.shape
     assert not torch.equal(new_images, images), "the transform did nothing"
-    assert 0 <= new_images.min() and new_images.max() <= 1
+    assert new_images.min() >= 0 and new_images.max() <= 1
     torch.testing.assert_close(new_targets.sum(1), torch.ones(len(images)))
     assert (new_targets >= 0).all()
     assert torch.equal(images, before[0]) and torch.equal(targets, before[1]), "inputs were written to"
@@ -104,7 +104,7 @@ def test_cutmix_targets_follow_the_area():
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 1.0, 4.0])
 def test_symmetric_beta_has_the_moments_of_the_beta_distribution(alpha):
     sample = symmetric_beta(alpha, torch.empty(200_000), seeded())
-    assert 0 <= sample.min() and sample.max() <= 1
+    assert sample.min() >= 0 and sample.max() <= 1
     deviation = 1 / (4 * (2 * alpha + 1))
     fourth = torch.distributions.Beta(alpha, alpha).sample((200_000,)).sub(0.5).pow(4).mean()
     assert math.isclose(sample.mean(), 0.5, abs_tol=0.005)
@@ -122,8 +122,8 @@ def test_pipeline_is_composed_by_data():
     assert len(pipeline(crop_padding=1, flip_probability=0.5, erase_probability=0.2, mixup_alpha=0.5)) == 4
     assert len(pipeline(mixup_alpha=0.5, cutmix_alpha=1.0)) == 1
     images, targets = pictures()
-    transforms = pipeline(crop_padding=2, flip_probability=0.5, erase_probability=0.3, fill=FILL, mixup_alpha=0.5,
-                          cutmix_alpha=1.0)
+    transforms = pipeline(crop_padding=2, flip_probability=0.5, erase_probability=0.3, fill=FILL,
+                          mixup_alpha=0.5, cutmix_alpha=1.0)
     new_images, new_targets = apply(transforms, images, targets, seeded())
     assert new_images.shape == images.shape
     torch.testing.assert_close(new_targets.sum(1), torch.ones(len(images)))

@@ -1,0 +1,104 @@
+"""Price profiles: TOML files, ours (energy/profiles/*.toml) and the user's, read by one loader.
+
+    name = "my_chip"                        # fields of `Profile`
+    title = "My chip, 8 bit"
+    node_nm = 28
+    date = "2025-01"
+    source = "data sheet, table 3"
+    verified = false
+
+    [prices.MAC]                            # one table for each class of operation (energy.bill.CLASSES)
+    pj = 0.5
+    source = "table 3"
+    verified = true
+"""
+
+import math
+import tomllib
+from dataclasses import MISSING, fields
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from neuromorphic.energy.bill import CLASSES, Price, Profile
+
+BUILT_IN = files("neuromorphic.energy") / "profiles"
+TYPES = {"pj": (int, float), "node_nm": int, "verified": bool, "prices": dict}
+
+
+def profiles() -> list[str]:
+    """Names of the built-in profiles.
+
+    >>> "horowitz45_fp32" in profiles()
+    True
+    """
+    return sorted(entry.name.removesuffix(".toml") for entry in BUILT_IN.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_profile(profile: Profile | str | Path) -> Profile:
+    """A profile from itself, from the name of a built-in one, or from the path of a TOML file.
+
+    >>> load_profile("horowitz45_fp32").pj("MAC")
+    4.6
+    """
+    if isinstance(profile, Profile):
+        return profile
+    if not isinstance(profile, (str, Path)):
+        raise TypeError(f"energy: profile must be a Profile, a name or a path, got {type(profile).__name__}. {_hint()}")
+    if isinstance(profile, str) and profile in profiles():
+        return _parse((BUILT_IN / f"{profile}.toml").read_text(encoding="utf-8"), profile)
+    path = Path(profile)
+    if path.suffix != ".toml":
+        near = get_close_matches(str(profile), profiles(), n=2, cutoff=0.4)
+        meant = f"Did you mean {' or '.join(near)}? " if near else ""
+        raise ValueError(f"energy: unknown profile {str(profile)!r}. {meant}{_hint()}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"energy: profile {path} must be readable TOML, got {error}. Check the path.") from error
+    return _parse(text, str(path))
+
+
+def _hint() -> str:
+    return f"Built-in profiles: {', '.join(profiles())}; or give the path of a .toml file."
+
+
+def _parse(text: str, where: str) -> Profile:
+    try:
+        plain = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"energy: profile {where} must be valid TOML, got {error}. Correct that line.") from error
+    prices = plain.get("prices", {})
+    if not isinstance(prices, dict) or not prices:
+        raise ValueError(f"energy: profile {where} must have prices, got none. Add a table such as [prices.MAC].")
+    for name in prices:
+        if name not in CLASSES:
+            near = get_close_matches(name.upper(), CLASSES, n=1)
+            raise ValueError(
+                f"energy: profile {where} prices an unknown class {name!r}. "
+                f"{f'Did you mean {near[0]!r}? ' if near else ''}The classes are {', '.join(CLASSES)}."
+            )
+    records = {name: _record(Price, price, f"{where} [prices.{name}]") for name, price in prices.items()}
+    return _record(Profile, {**plain, "prices": records}, where)
+
+
+def _record(cls: type, plain: Any, where: str) -> Any:
+    """A frozen record from a table, its keys and types checked."""
+    if not isinstance(plain, dict):
+        raise ValueError(f"energy: {where} must be a table, got {plain!r}. Write pj, source and verified under it.")
+    known = {field.name for field in fields(cls)}
+    needed = {field.name for field in fields(cls) if field.default is MISSING}
+    missing, unknown = sorted(needed - plain.keys()), sorted(plain.keys() - known)
+    if missing or unknown:
+        raise ValueError(
+            f"energy: {where} must have the keys {sorted(needed)}, got missing {missing}, unknown {unknown}. "
+            "Add or rename them."
+        )
+    for name, value in plain.items():
+        allowed = TYPES.get(name, str)
+        if not isinstance(value, allowed) or (isinstance(value, bool) and allowed is not bool):
+            raise ValueError(f"energy: {where} {name} has the wrong type, got {value!r}. See any built-in profile.")
+        if name == "pj" and not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"energy: {where} pj must be finite and not negative, got {value}. Give picojoules.")
+    return cls(**plain)

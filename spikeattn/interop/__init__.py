@@ -1,0 +1,1 @@
+"""Interop: published checkpoints (and, one file each, other libraries) in our models."""

@@ -1,0 +1,185 @@
+"""Published classes against ours: logits, blocks, spikes, gradients, running statistics, keys, counts.
+
+The files in tests/data/golden were made by running the public classes; their README tells how.
+"""
+
+import functools
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from spikeattn import create_model
+from spikeattn.interop.published import dropped, export_state_dict, key_map, load, modules, origin_of
+
+GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+CASES = [f"{family}_{kind}" for family in ("spikformer", "spikingformer") for kind in ("cifar", "imagenet", "dvs")]
+TRAINED = [case for case in CASES if (GOLDEN / f"{case}.train.json").exists()]
+KEYS = {name: entry for family in ("spikformer", "spikingformer")
+        for name, entry in json.loads((GOLDEN / f"keys_{family}.json").read_text()).items()}
+COUNTS = json.loads((GOLDEN / "parameter_counts.json").read_text())
+NAMES = {name: name.replace("_imagenet", "").replace("cifar100", "cifar").replace("cifar10dvs", "dvs")
+         .replace("cifar10", "cifar").replace("dvsgesture", "dvs_gesture") for name in KEYS}
+
+
+@functools.cache
+def golden(case):
+    return json.loads((GOLDEN / f"{case}.json").read_text()), load_file(GOLDEN / f"{case}.safetensors")
+
+
+def state_of(case):
+    return {key.removeprefix("state."): value for key, value in golden(case)[1].items() if key.startswith("state.")}
+
+
+def config_of(card):
+    config = {**card["constructor"], "class": card["class"]}
+    config |= {"T": card["T"]} if "T" in card else {}
+    if "neuron_default" in card:
+        config["neuron"] = {"default": card["neuron_default"], "overrides": card["neuron_overrides"]}
+    return config
+
+
+def build(case, dtype=torch.float32):
+    card, _ = golden(case)
+    return load(f"{card['repo']}:{card['path']}", config_of(card), state_of(case)).to(dtype)
+
+
+def picture(case, dtype=torch.float32):
+    """The stored input, event frames brought from (B, T, ...) to time first."""
+    x = golden(case)[1]["input"].to(dtype)
+    return x.transpose(0, 1) if x.ndim == 5 else x
+
+
+def record(model, names):
+    """Outputs of the named modules during later calls."""
+    outputs = {}
+    for name in names:
+        def keep(_module, _inputs, output, name=name):
+            outputs[name] = output[0] if isinstance(output, tuple) else output
+        modules(model)[name].register_forward_hook(keep)
+    return outputs
+
+
+def in_their_layout(ours, shape, channels):
+    """Our tokens (T, B, N, D) or pictures (T, B, C, Y, X) in the axes of the public code."""
+    channels_first = ours.flatten(-2) if ours.ndim == 5 else ours.mT  # (T, B, D, N)
+    return channels_first.mT if shape[-1] == channels else channels_first.reshape(shape)
+
+
+@pytest.mark.parametrize("case", CASES)
+@torch.no_grad()
+def test_logits_blocks_and_spikes(case):
+    card, tensors = golden(case)
+    model = build(case)
+    outputs = record(model, [*card["block_samples"], *card["firing_rates"]])
+    logits = model(picture(case))
+    assert logits.shape == tensors["logits"].shape
+    assert (logits - tensors["logits"]).abs().max() <= 1e-5
+    for name, sample in card["block_samples"].items():
+        ours = in_their_layout(outputs[name], sample["shape"], card["constructor"]["embed_dims"])
+        expected = tensors[f"block.{name}"].flatten()
+        tolerance = 0 if expected.dtype == torch.int8 else 1e-4
+        assert list(ours.shape) == sample["shape"]
+        assert (ours.flatten()[:: sample["stride"]] - expected).abs().max() <= tolerance, name
+        assert ours.double().mean().item() == pytest.approx(sample["mean"], rel=1e-5)
+        assert ours.double().square().mean().item() == pytest.approx(sample["mean_square"], rel=1e-5)
+    for name, rate in card["firing_rates"].items():
+        assert (outputs[name] != 0).double().mean().item() == pytest.approx(rate, abs=5.1e-5), name
+
+
+@pytest.mark.parametrize("case", CASES)
+@torch.no_grad()
+def test_logits_in_float64(case):
+    model = build(case, torch.float64)
+    logits = model(picture(case, torch.float64))
+    assert (logits - golden(case)[1]["logits_f64"]).abs().max() <= 1e-12
+
+
+@pytest.mark.parametrize("case", TRAINED)
+def test_gradients_and_running_statistics_in_training(case):
+    card, tensors = golden(f"{case}.train")
+    model = build(case).train()
+    outputs = record(model, card["firing_rates"])
+    logits = model(picture(case))
+    loss = (logits * tensors["loss_weights"]).sum()
+    loss.backward()
+    assert (logits - tensors["logits"]).abs().max() <= 1e-5
+    assert loss.item() == pytest.approx(tensors["loss"].item(), abs=1e-4)
+    for name, rate in card["firing_rates"].items():
+        assert (outputs[name] != 0).double().mean().item() == pytest.approx(rate, abs=5.1e-5), name
+    ours = {theirs: (key, transform) for theirs, key, transform in key_map(model)}
+    parameters, state = dict(model.named_parameters()), model.state_dict()
+    seen = 0
+    for name, expected in tensors.items():
+        kind, _, theirs = name.partition(".")
+        if kind not in ("grad", "after"):
+            continue
+        seen += 1
+        key, transform = ours[theirs]
+        value = parameters[key].grad if kind == "grad" else state[key]
+        tolerance = 1e-3 if kind == "grad" else 1e-5
+        assert (value - transform(expected)).abs().max() <= tolerance * expected.abs().max(), name
+    assert seen == sum(name.startswith(("grad.", "after.")) for name in tensors) > 0
+
+
+@pytest.mark.parametrize("case", TRAINED)
+def test_norms_of_all_gradients_in_float64(case):
+    card, tensors = golden(f"{case}.train")
+    model = build(case, torch.float64).train()
+    (model(picture(case, torch.float64)) * tensors["loss_weights"]).sum().backward()
+    parameters = dict(model.named_parameters())
+    norms = {theirs: parameters[key].grad.norm().item() for theirs, key, _ in key_map(model) if key in parameters}
+    assert norms.keys() == card["grad_l2_norms_float64"].keys()
+    for name, norm in card["grad_l2_norms_float64"].items():
+        assert norms[name] == pytest.approx(norm, rel=1e-6, abs=1e-12), name
+    unused = {key for key, _ in dropped(model)}
+    assert set(card["params_without_grad"]) <= unused
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_state_dict_survives_a_round_trip_exactly(case):
+    state, model = state_of(case), build(case)
+    exported = export_state_dict(model)
+    assert exported.keys() == state.keys()
+    for key, tensor in state.items():
+        assert exported[key].dtype == tensor.dtype and torch.equal(exported[key], tensor), key
+    exported["head.weight"].zero_()  # what is exported and what was loaded are copies
+    state["head.bias"].zero_()
+    assert model.head.weight.abs().max() > 0 and model.head.bias.abs().max() > 0
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_every_key_of_the_full_size_class_is_mapped_or_dropped_with_a_reason(name):
+    entry = KEYS[name]
+    theirs = {key: torch.empty(shape, device="meta") for key, shape in entry["state_dict"]}
+    model = load(f"{entry['repo']}:{entry['path']}", config_of(entry), theirs)
+    mapped, unused = [key for key, _, _ in key_map(model)], dict(dropped(model))
+    assert sorted([*mapped, *unused]) == sorted(theirs)
+    assert sorted(key for _, key, _ in key_map(model)) == sorted(model.state_dict())
+    assert all(unused.values())
+    assert {key: tensor.shape for key, tensor in export_state_dict(model).items()} == {
+        key: tensor.shape for key, tensor in theirs.items()
+    }
+    dead = sum(theirs[key].numel() for key in unused)
+    assert sum(p.numel() for p in model.parameters()) == entry["parameters"] - dead
+    assert COUNTS[name]["parameters"] == entry["parameters"]
+    position = theirs["pos_embed"].numel() if "pos_embed" in theirs else 0
+    assert dead == COUNTS[name]["unused_layernorm"] + position
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_create_model_builds_the_published_size(name):
+    entry = KEYS[name]
+    classes = dict(entry["state_dict"])["head.bias"][0]
+    theirs = {key: torch.empty(shape, device="meta") for key, shape in entry["state_dict"]}
+    loaded = load(f"{entry['repo']}:{entry['path']}", config_of(entry), theirs)
+    with torch.device("meta"):
+        created = create_model(NAMES[name], num_classes=classes)
+    shapes = [{key: value.shape for key, value in model.state_dict().items()} for model in (created, loaded)]
+    assert shapes[0] == shapes[1]
+    for field in ("dim", "depth", "heads", "stem", "image_size", "in_channels", "qkv_bias", "timesteps"):
+        assert getattr(created.config, field) == getattr(loaded.config, field), field
+    assert {str(module) for module in created.modules()} == {str(module) for module in loaded.modules()}
+    assert origin_of(created).repo.split(":")[0] == entry["repo"]
