@@ -1,12 +1,13 @@
 """Models: one published family, one file. This table is the registry; the contract tests run over it."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 
 from spikeattn.models import cat, spikformer, spikingformer, vit
 from spikeattn.models.cat import CircularTransformer
 from spikeattn.models.config import ModelConfig, Part, attention_schedule, check_keys, nearest
-from spikeattn.models.model import ModelState, SpikingTransformer
+from spikeattn.models.isotropic import ModelState, SpikingTransformer
+from spikeattn.models.model import SpikingModel
 from spikeattn.models.pretrained import from_pretrained, load_weights
 from spikeattn.models.spikformer import Spikformer, SpikformerConfig
 from spikeattn.models.spikingformer import Spikingformer, SpikingformerConfig
@@ -17,7 +18,7 @@ from spikeattn.models.vit import VisionTransformer
 class Entry:
     """A registered model: its class and its configuration."""
 
-    model: type[SpikingTransformer]
+    model: type[SpikingModel]
     config: ModelConfig
 
 
@@ -40,7 +41,7 @@ def list_models(pattern: str = "*") -> list[str]:
 
 def create_model(name: str, *, attention=None, neuron=None, num_classes: int | None = None,
                  in_channels: int | None = None, image_size: int | tuple[int, int] | None = None,
-                 timesteps: int | None = None, pretrained=None, **sizes) -> SpikingTransformer:
+                 timesteps: int | None = None, pretrained=None, **sizes) -> SpikingModel:
     """Build a registered model, with parts and sizes exchanged.
 
     attention: a name, a class, {"name": ..., "options": {...}}, or a sequence that the blocks take in turn.
@@ -58,9 +59,7 @@ def create_model(name: str, *, attention=None, neuron=None, num_classes: int | N
                  image_size=image_size, timesteps=timesteps)
     changes = {key: value for key, value in given.items() if value is not None} | sizes
     check_keys(entry.model.config_class, changes)
-    if "dim" in changes and "stem" not in changes:
-        changes["stem"] = tuple((width * changes["dim"] // entry.config.dim, down) for width, down in entry.config.stem)
-    model = entry.model(replace(entry.config, **changes))
+    model = entry.model(entry.config.resized(**changes))
     if pretrained is not None:
         load_weights(model, pretrained)
     return model
@@ -68,6 +67,6 @@ def create_model(name: str, *, attention=None, neuron=None, num_classes: int | N
 
 __all__ = [
     "MODELS", "CircularTransformer", "Entry", "ModelConfig", "ModelState", "Part", "Spikformer", "SpikformerConfig",
-    "Spikingformer", "SpikingformerConfig", "SpikingTransformer", "VisionTransformer", "attention_schedule",
-    "create_model", "fields", "from_pretrained", "list_models", "load_weights",
+    "SpikingModel", "SpikingTransformer", "Spikingformer", "SpikingformerConfig", "VisionTransformer",
+    "attention_schedule", "create_model", "from_pretrained", "list_models", "load_weights",
 ]

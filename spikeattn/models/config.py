@@ -1,7 +1,7 @@
 """Configurations: everything needed to build a model again, as plain data."""
 
 import inspect
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any, Literal, Self
 
@@ -112,6 +112,10 @@ class ModelConfig:
         if self.readout not in ("mean", "steps"):
             raise ValueError(f"{type(self).__name__}: readout must be 'mean' or 'steps', got {self.readout!r}.")
 
+    def resized(self, **changes) -> Self:
+        """This configuration with some fields changed; families rescale what depends on them."""
+        return replace(self, **changes)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return asdict(self)
@@ -120,7 +124,6 @@ class ModelConfig:
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """The configuration that `to_dict` gave; an unknown key is an error."""
         check_keys(cls, data)
-        data = {name: tuple(map(tuple, v)) if name == "stem" else v for name, v in data.items()}
         return cls(**data)
 
 

@@ -1,104 +1,52 @@
-"""What every model is: a stem, encoder blocks, a linear read-out, all with explicit state.
+"""What every model is, whatever its stages: frames in, per-step logits out, all with explicit state.
 
     x        (T, B, C, Y, X)                     a static picture is shown T times
-    tokens   (T, B, N, D) = stem(x)
-    tokens   = block_i(tokens)                   i = 1 ... L
-    logits_t = W mean_n(tokens_t) + b            one row per time step
+    logits_t                                     one row per time step: `stream`
     logits   = mean_t(logits_t)                  read-out "mean"
 """
 
-from typing import Any, ClassVar, NamedTuple, Self
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
-from spikeattn.blocks import EncoderBlock, EncoderState, MembraneShortcut
 from spikeattn.models.config import ModelConfig
-from spikeattn.neurons import ACTIVATIONS, NEURONS, Neuron
-from spikeattn.types import State, detach_state
+from spikeattn.neurons import Neuron
+from spikeattn.types import State
 
 
-class ModelState(NamedTuple):
-    """States of the stem and of each block."""
+class SpikingModel(nn.Module, ABC):
+    """A classifier for pictures and event frames: `model(x) -> logits`.
 
-    stem: State = None
-    blocks: tuple[EncoderState | None, ...] = ()
-    detach = detach_state
-
-
-class SpikingTransformer(nn.Module):
-    """A transformer for pictures and event frames: `model(x) -> logits`.
-
-    x: (B, C, Y, X), static, or (T, B, C, Y, X), time first. A family gives `config_class`, `stem_class` and
-    `shortcut`; the attention and the neuron come from the configuration.
+    x: (B, C, Y, X), static, or (T, B, C, Y, X), time first. A family gives `config_class`, builds its layers and
+    `self.head`, calls `finish()` at the end of its constructor, and writes `stream_features`.
     """
 
     config_class: ClassVar[type[ModelConfig]]
-    stem_class: ClassVar[type]
-    shortcut: ClassVar[Any] = MembraneShortcut()
     stream_chunk: ClassVar[int] = 1
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
-        neuron = config.neuron.build(NEURONS | ACTIVATIONS)
-        self.stem = self.stem_class(config.in_channels, config.stem, neuron=neuron)
-        rows, columns = self.stem.grid(config.image_size)
-        self.blocks = nn.ModuleList(self._block(index, neuron, rows * columns) for index in range(config.depth))
-        self.head = nn.Linear(config.dim, config.num_classes)
-        nn.init.zeros_(self.head.bias)
-        nn.init.trunc_normal_(self.head.weight, std=0.02)
-        self._override_neurons()
 
-    def _block(self, index: int, neuron, tokens: int) -> EncoderBlock:
-        from spikeattn.attention import ATTENTIONS
+    @abstractmethod
+    def stream_features(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Tokens (T, B, N, D) that the read-out averages, and the state after the last frame of x (T, B, C, Y, X)."""
 
-        config = self.config
-        part = config.attention[index % len(config.attention)]
-        return EncoderBlock(
-            config.dim, config.heads, attention=ATTENTIONS[part.name], neuron=neuron, mlp_ratio=config.mlp_ratio,
-            shortcut=self.shortcut, bias=config.qkv_bias, tokens=tokens, **part.options,
-        )
-
-    def _override_neurons(self) -> None:
-        for path, changes in self.config.neuron_overrides.items():
-            parent, _, name = path.rpartition(".")
-            try:
-                old = self.get_submodule(path)
-            except AttributeError:
-                old = None
-            if not isinstance(old, Neuron):
-                neurons = [p for p, m in self.named_modules() if isinstance(m, Neuron)]
-                raise ValueError(
-                    f"{type(self).__name__}: neuron_overrides must name neurons, got {path!r}. "
-                    f"The first of {len(neurons)} neurons are {neurons[:4]}."
-                )
-            setattr(self.get_submodule(parent), name, old.clone(**changes))
-
-    def stream(self, x: Tensor, state: ModelState | None = None) -> tuple[Tensor, ModelState]:
+    def stream(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         """Per-step logits (T, B, K) of frames x (T, B, C, Y, X), or (B, C, Y, X) for one step, from `state` on."""
         if x.ndim == 4:
             x = x.unsqueeze(0)
         tokens, state = self.stream_features(x, state)
         return self.head(tokens.mean(2)), state
 
-    def stream_features(self, x: Tensor, state: ModelState | None = None) -> tuple[Tensor, ModelState]:
-        """Tokens (T, B, N, D) after the last block, and the state after the last frame."""
-        state = state or ModelState(blocks=(None,) * len(self.blocks))
-        x, stem = self.stem(x, state.stem)
-        grid = (x.shape[-2], x.shape[-1])
-        x = x.flatten(-2).mT  # (T, B, D, Y, X) -> (T, B, N, D)
-        after = []
-        for block, block_state in zip(self.blocks, state.blocks, strict=True):
-            x, block_state = block(x, block_state, grid=grid)
-            after.append(block_state)
-        return x, ModelState(stem, tuple(after))
-
     def forward(self, x: Tensor) -> Tensor:
         logits, _ = self.stream(self.over_time(x))
         return logits.mean(0) if self.config.readout == "mean" else logits
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Tokens (T, B, N, D) after the last block."""
+        """Tokens (T, B, N, D) that the read-out averages."""
         return self.stream_features(self.over_time(x))[0]
 
     def over_time(self, x: Tensor) -> Tensor:
@@ -112,15 +60,26 @@ class SpikingTransformer(nn.Module):
             "A single picture needs a batch axis: x.unsqueeze(0)."
         )
 
+    def finish(self) -> None:
+        """The end of every constructor: initialise the read-out, apply the configuration's neuron overrides."""
+        init_head(self.head)
+        for path, changes in self.config.neuron_overrides.items():
+            parent, _, name = path.rpartition(".")
+            neurons = {path: module for path, module in self.named_modules() if isinstance(module, Neuron)}
+            if path not in neurons:
+                raise ValueError(
+                    f"{type(self).__name__}: neuron_overrides must name neurons, got {path!r}. "
+                    f"The first of {len(neurons)} neurons are {list(neurons)[:4]}."
+                )
+            setattr(self.get_submodule(parent), name, neurons[path].clone(**changes))
+
     def reset_classifier(self, num_classes: int) -> None:
         """A fresh read-out for another number of classes."""
-        from dataclasses import replace
-
         self.config = replace(self.config, num_classes=num_classes)
-        self.head = nn.Linear(self.config.dim, num_classes, device=self.head.weight.device,
-                              dtype=self.head.weight.dtype)
-        nn.init.zeros_(self.head.bias)
-        nn.init.trunc_normal_(self.head.weight, std=0.02)
+        old = self.head
+        self.head = nn.Linear(old.in_features, num_classes, bias=old.bias is not None, device=old.weight.device,
+                              dtype=old.weight.dtype)
+        init_head(self.head)
 
     def save_pretrained(self, directory) -> None:
         """Write config.json, model.safetensors and README.md (a card with a runnable snippet)."""
@@ -140,3 +99,9 @@ class SpikingTransformer(nn.Module):
                 "Use spikeattn.from_pretrained, which takes any."
             )
         return model
+
+
+def init_head(head: nn.Linear) -> None:
+    nn.init.trunc_normal_(head.weight, std=0.02)
+    if head.bias is not None:
+        nn.init.zeros_(head.bias)

@@ -11,20 +11,14 @@ Differs from the code in: the LayerNorms, position table and final norm that it 
 out; initialisation is ours (every layer fires).
 """
 
-from dataclasses import dataclass
-
 from spikeattn.blocks import SpikeShortcut, SpikformerStem
 from spikeattn.blocks.stem import Stage
-from spikeattn.models.config import ModelConfig, Part
-from spikeattn.models.model import SpikingTransformer
+from spikeattn.models.config import Part
+from spikeattn.models.isotropic import IsotropicConfig, SpikingTransformer
 
 
-@dataclass(frozen=True, kw_only=True)
-class SpikformerConfig(ModelConfig):
-    """stem: (width, downsampling) of each stage. qkv_bias: biases in front of the q, k, v norms."""
-
-    stem: tuple[Stage, ...]
-    qkv_bias: bool = False
+class SpikformerConfig(IsotropicConfig):
+    """Fields: see IsotropicConfig."""
 
 
 class Spikformer(SpikingTransformer):

@@ -10,20 +10,14 @@ Differs from the code in: the LayerNorms that it builds and never uses are left 
 the public one minus 4 D per block; initialisation is ours (every layer fires).
 """
 
-from dataclasses import dataclass
-
 from spikeattn.blocks import MembraneShortcut, SpikingformerStem
 from spikeattn.blocks.stem import Stage
-from spikeattn.models.config import ModelConfig, Part
-from spikeattn.models.model import SpikingTransformer
+from spikeattn.models.config import Part
+from spikeattn.models.isotropic import IsotropicConfig, SpikingTransformer
 
 
-@dataclass(frozen=True, kw_only=True)
-class SpikingformerConfig(ModelConfig):
-    """stem: (width, downsampling) of each convolution. qkv_bias: biases in front of the q, k, v norms."""
-
-    stem: tuple[Stage, ...]
-    qkv_bias: bool = False
+class SpikingformerConfig(IsotropicConfig):
+    """Fields: see IsotropicConfig."""
 
 
 class Spikingformer(SpikingTransformer):

@@ -1,5 +1,6 @@
 """What every layer with explicit state promises, whatever it computes."""
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -306,16 +307,16 @@ def assert_same_state(left: State | dict, right: State | dict) -> None:
         assert torch.equal(left[name], right[name]), f"{name} differs"
 
 
+ALPHABETS = {"binary": (0, 1), "ternary": (-1, 1), "graded": (0, math.inf), "signed_graded": (-math.inf, math.inf)}
+
+
 def assert_in_alphabet(spikes: Tensor, neuron: nn.Module) -> None:
-    """Spikes are what the neuron's `alphabet` says."""
-    unit = 1 / neuron.levels if getattr(neuron, "normalise", False) else 1.0
-    level = spikes / unit
+    """Spikes are whole numbers in the range of the neuron's `alphabet` (in units of 1 / levels if it normalises)."""
+    level = spikes * neuron.levels if getattr(neuron, "normalise", False) else spikes
+    lowest, highest = ALPHABETS[neuron.alphabet]
+    most = min(highest, getattr(neuron, "levels", math.inf))
     assert torch.equal(level, level.round()), f"{neuron.alphabet} spikes must be whole numbers"
-    lowest = {"binary": 0, "graded": 0, "ternary": -1, "signed_graded": -neuron.levels
-              if neuron.alphabet == "signed_graded" else None}[neuron.alphabet]
-    highest = neuron.levels if "graded" in neuron.alphabet else 1
-    assert level.min() >= lowest, f"{neuron.alphabet} spikes below {lowest}"
-    assert level.max() <= highest, f"{neuron.alphabet} spikes above {highest}"
+    assert lowest <= level.min() and level.max() <= most, f"spikes leave the {neuron.alphabet} alphabet"
 
 
 def _snapshot(layer: nn.Module) -> dict[str, Tensor]:

@@ -88,6 +88,6 @@ def packed_matmul(q: Planes, k: Planes) -> Tensor:
     tensor([[ 0, -2]], dtype=torch.int32)
     """
     if q.size != k.size:
-        raise ValueError(f"packed_matmul: q and k must have the same d, got {q.size} and {k.size}. Pack the same heads.")
+        raise ValueError(f"packed_matmul: q and k must have the same d, got {q.size} and {k.size}. Pack one head.")
     signs = [torch.zeros_like(p.magnitude) if p.sign is None else p.sign for p in (q, k)]
     return reference.packed_matmul(q.magnitude, signs[0], k.magnitude, signs[1])

@@ -1,0 +1,80 @@
+"""Models of one width: a stem, L equal encoder blocks, a linear read-out.
+
+    tokens   (T, B, N, D) = stem(x)
+    tokens   = block_i(tokens)                   i = 1 ... L
+    logits_t = W mean_n(tokens_t) + b
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple, Self
+
+from torch import Tensor, nn
+
+from spikeattn.attention import ATTENTIONS
+from spikeattn.blocks import EncoderBlock, EncoderState, MembraneShortcut
+from spikeattn.blocks.stem import Stage
+from spikeattn.models.config import ModelConfig
+from spikeattn.models.model import SpikingModel
+from spikeattn.neurons import ACTIVATIONS, NEURONS
+from spikeattn.types import State, detach_state
+
+
+@dataclass(frozen=True, kw_only=True)
+class IsotropicConfig(ModelConfig):
+    """stem: (width, downsampling) of each convolution. qkv_bias: biases in front of the q, k, v norms."""
+
+    stem: tuple[Stage, ...]
+    qkv_bias: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "stem", tuple((width, down) for width, down in self.stem))
+
+    def resized(self, **changes) -> Self:
+        """Another `dim` scales the widths of the stem, unless a stem is given."""
+        if "dim" in changes and "stem" not in changes:
+            changes["stem"] = tuple((width * changes["dim"] // self.dim, down) for width, down in self.stem)
+        return replace(self, **changes)
+
+
+class ModelState(NamedTuple):
+    """States of the stem and of each block."""
+
+    stem: State = None
+    blocks: tuple[EncoderState | None, ...] = ()
+    detach = detach_state
+
+
+class SpikingTransformer(SpikingModel):
+    """Stem, blocks of one width, read-out. A family gives `config_class`, `stem_class` and `shortcut`."""
+
+    stem_class: ClassVar[type]
+    shortcut: ClassVar[Any] = MembraneShortcut()
+
+    def __init__(self, config: ModelConfig):
+        super().__init__(config)
+        neuron = config.neuron.build(NEURONS | ACTIVATIONS)
+        self.stem = self.stem_class(config.in_channels, config.stem, neuron=neuron)
+        rows, columns = self.stem.grid(config.image_size)
+        self.blocks = nn.ModuleList(self._block(index, neuron, rows * columns) for index in range(config.depth))
+        self.head = nn.Linear(config.dim, config.num_classes)
+        self.finish()
+
+    def _block(self, index: int, neuron, tokens: int) -> EncoderBlock:
+        config = self.config
+        part = config.attention[index % len(config.attention)]
+        return EncoderBlock(
+            config.dim, config.heads, attention=ATTENTIONS[part.name], neuron=neuron, mlp_ratio=config.mlp_ratio,
+            shortcut=self.shortcut, bias=config.qkv_bias, tokens=tokens, **part.options,
+        )
+
+    def stream_features(self, x: Tensor, state: ModelState | None = None) -> tuple[Tensor, ModelState]:
+        state = state or ModelState(blocks=(None,) * len(self.blocks))
+        x, stem = self.stem(x, state.stem)
+        grid = (x.shape[-2], x.shape[-1])
+        x = x.flatten(-2).mT  # (T, B, D, Y, X) -> (T, B, N, D)
+        after = []
+        for block, block_state in zip(self.blocks, state.blocks, strict=True):
+            x, block_state = block(x, block_state, grid=grid)
+            after.append(block_state)
+        return x, ModelState(stem, tuple(after))
