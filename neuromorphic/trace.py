@@ -224,8 +224,9 @@ def _buffers(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for module, buffers, values in kept:
-            module._buffers.clear()
-            module._buffers.update(buffers)
+            if not isinstance(module, torch.jit.ScriptModule):  # which cannot put another tensor in a buffer's place
+                module._buffers.clear()
+                module._buffers.update(buffers)
             with torch.no_grad():
                 for name, value in values.items():
                     if not torch.equal(buffers[name], value):

@@ -4,13 +4,14 @@
 (the contract is in `count/call.py`); `FREE` names what costs nothing. All else is uncovered.
 """
 
-from neuromorphic.count import conv, elementwise, fft, matmul, norm, pool, reduce, shiftmax, softmax
+from neuromorphic.count import conv, elementwise, fft, matmul, neuron, norm, pool, reduce, shiftmax, softmax
 from neuromorphic.count.call import Call, Counter
 from neuromorphic.count.free import FREE
 
 FAMILIES = (
     matmul,  # with linear: a product with weights
     conv,
+    neuron,
     norm,
     softmax,
     shiftmax,

@@ -60,7 +60,7 @@ def measure(x: Tensor, steps: int = 1, declared: Kind | None = None, repeats: bo
     """
     if x.dtype == torch.bool:
         x = x.to(torch.uint8)
-    positive, negative = int((x > 0).sum()), int((x < 0).sum())
+    positive, negative = int(torch.count_nonzero(x > 0)), int(torch.count_nonzero(x < 0))
     smallest, largest = _extremes(x, where) if positive + negative else (0.0, 0.0)
     by_step = x.reshape(steps, -1) if steps > 1 else None
     single = smallest == largest
@@ -68,7 +68,7 @@ def measure(x: Tensor, steps: int = 1, declared: Kind | None = None, repeats: bo
         numel=x.numel(),
         positive=positive,
         negative=negative,
-        nonzero_per_step=tuple((by_step != 0).sum(1).tolist()) if steps > 1 else (),
+        nonzero_per_step=tuple(torch.count_nonzero(by_step, 1).tolist()) if steps > 1 else (),
         smallest=smallest,
         largest=largest,
         integers=largest.is_integer() if single else integral(x),
@@ -107,11 +107,13 @@ def _powers_of_two(x: Tensor) -> bool:
     return bool(((mantissa == 0.5) | (mantissa == 0)).all())
 
 
-def units(x: Tensor, weight: Tensor | int = 1) -> int:
-    """Sum of |x| * weight as an exact integer; 0 where x is not integral."""
-    if not integral(x):
+def units(x: Tensor, seen: Operand, events: int, taps: Tensor | int = 1) -> int:
+    """Sum of |x| * taps as an exact integer, 0 where x is not integral; events is the same sum over non-zeros."""
+    if not seen.integers:
         return 0
-    return int((x.abs().to(torch.int64) * weight).sum())
+    if seen.smallest == seen.largest:
+        return int(seen.largest) * events
+    return int((x.abs().to(torch.int64) * taps).sum())
 
 
 def scaling(factor: float, count: int) -> dict[str, int]:

@@ -55,6 +55,11 @@ def per_axis(value: list[int], dims: int) -> list[int]:
     return list(value) * dims if len(value) == 1 else list(value)
 
 
+def per_pixel(x: Tensor, dims: int) -> Tensor:
+    """Non-zeros at each pixel, over pictures and channels, int64."""
+    return torch.count_nonzero(x.reshape(-1, *x.shape[-dims:]), 0)
+
+
 def count_convolution(call: Call) -> list[Row] | None:
     x, weight, out, groups = call["input"], call["weight"], call.result, call["groups"]
     if not call.constant(weight):
@@ -67,7 +72,7 @@ def count_convolution(call: Call) -> list[Row] | None:
     pictures = x.numel() // prod(x.shape[-len(kernel):])  # batch * C_in
     dense = pictures * int(taps.sum()) * fan_out
     pixels = x.numel() if call["transposed"] else out.numel() // weight.shape[0] * in_channels
-    events = int(((x != 0) * taps).sum()) * fan_out
+    events = int((per_pixel(x, len(kernel)) * taps).sum())
     call.facts.declare(out, affine=True)
     return [call.row(
         "conv",
@@ -78,10 +83,10 @@ def count_convolution(call: Call) -> list[Row] | None:
         dense=dense,
         padding=pixels * prod(kernel) * fan_out - dense,
         bias=out.numel() if call["bias"] is not None else 0,
-        left_events=events,
+        left_events=events * fan_out,
         right_events=dense,
-        coincidence=events,
-        left_units=units(x, taps) * fan_out if left.integers else 0,
+        coincidence=events * fan_out,
+        left_units=units(x, left, events, taps) * fan_out,
         reads_input=call.facts.of(x).reads_input,
     )]  # fmt: skip
 

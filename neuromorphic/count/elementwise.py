@@ -31,7 +31,7 @@ PER_ELEMENT: dict[str, dict[str, int]] = {
     "abs": {"AND": 1}, "neg": {"XOR": 1}, "sign": {"CMP": 2}, "sgn": {"CMP": 2},
     "maximum": {"CMP": 1}, "minimum": {"CMP": 1}, "clamp_min": {"CMP": 1}, "clamp_max": {"CMP": 1},
     "eq": {"CMP": 1}, "ne": {"CMP": 1}, "lt": {"CMP": 1}, "le": {"CMP": 1}, "gt": {"CMP": 1}, "ge": {"CMP": 1},
-    "isnan": {"CMP": 1}, "isinf": {"CMP": 1}, "isfinite": {"CMP": 1},
+    "nan_to_num": {"CMP": 1}, "isnan": {"CMP": 1}, "isinf": {"CMP": 1}, "isfinite": {"CMP": 1},
     "where": {"AND": 1}, "masked_fill": {"AND": 1}, "logical_and": {"AND": 1}, "logical_or": {"AND": 1},
     "logical_not": {"XOR": 1}, "logical_xor": {"XOR": 1}, "bitwise_and": {"AND": 1}, "bitwise_or": {"AND": 1},
     "bitwise_not": {"XOR": 1}, "bitwise_xor": {"XOR": 1}, "bitwise_left_shift": {"SHIFT": 1},

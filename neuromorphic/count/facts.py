@@ -29,7 +29,7 @@ LIKE = frozenset(
 COPIES = frozenset(
     f"aten::{name}" for name in (
         "_to_copy", "cat", "clone", "contiguous", "copy", "expand_copy", "flip", "gather", "index", "index_select",
-        "permute_copy", "repeat", "roll", "stack", "view_copy",
+        "nan_to_num", "permute_copy", "repeat", "roll", "stack", "view_copy",
     )
 )  # fmt: skip
 REPEATS = frozenset({"aten::expand", "aten::repeat", "aten::stack", "aten::cat"})

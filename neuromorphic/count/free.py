@@ -23,4 +23,6 @@ SHAPED_LIKE = (
     "zeros_like",
 )  # fmt: skip
 
-FREE = frozenset(f"aten::{name}" for name in (*VIEWS, *COPIES, *LOOKUPS, *SHAPED_LIKE))
+OURS = ("spikeattn::pack", "spikeattn::unpack")  # bit planes: another layout of the same spikes
+
+FREE = frozenset(f"aten::{name}" for name in (*VIEWS, *COPIES, *LOOKUPS, *SHAPED_LIKE)).union(OURS)

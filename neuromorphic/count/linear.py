@@ -24,7 +24,7 @@ def weighted(call: Call, x: Tensor, inner: int, outer: int, bias: int) -> Row:
         left_events=left.nonzero * outer,
         right_events=x.numel() * outer,
         coincidence=left.nonzero * outer,
-        left_units=units(x) * outer if left.integers else 0,
+        left_units=units(x, left, left.nonzero) * outer,
         reads_input=call.facts.of(x).reads_input,
     )
 

@@ -22,7 +22,7 @@ def product(call: Call, left: Tensor, right: Tensor, *, op: str | None = None, b
     n, k, m = left.shape[-2], left.shape[-1], right.shape[-1]
     left, right = left.expand(*lead, n, k), right.expand(*lead, k, m)
     a, b = call.operand(left), call.operand(right)
-    fan_left, fan_right = (left != 0).sum(-2), (right != 0).sum(-1)  # (..., K) each, int64
+    fan_left, fan_right = torch.count_nonzero(left, -2), torch.count_nonzero(right, -1)  # (..., K) each, int64
     return call.row(
         op or ("score_value" if a.declared == "pow2" else "matmul"),
         steps=max(call.facts.steps(left), call.facts.steps(right)),
@@ -34,8 +34,8 @@ def product(call: Call, left: Tensor, right: Tensor, *, op: str | None = None, b
         left_events=a.nonzero * m,
         right_events=b.nonzero * n,
         coincidence=int((fan_left * fan_right).sum()),
-        left_units=units(left) * m if a.integers else 0,
-        right_units=units(right) * n if b.integers else 0,
+        left_units=units(left, a, a.nonzero) * m,
+        right_units=units(right, b, b.nonzero) * n,
     )
 
 

@@ -7,9 +7,10 @@
 """
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
-from neuromorphic.count.call import measure, units
+from neuromorphic.count.call import Call, Counter, measure, power_of_two, units
 from neuromorphic.ledger import Emission, Row
 from spikeattn.types import NeuronCost
 
@@ -52,16 +53,18 @@ def emission(scope: str, neuron: str, alphabet: str, spikes: Tensor, timed: bool
     steps = spikes.shape[0] if timed else 1
     by_step = spikes.reshape(steps, -1)
     fired = (spikes != 0).reshape(steps * batch, -1)  # one row for each step of each sample
-    measure(spikes, where=scope)  # refuses what is not finite
+    positive, negative = (torch.count_nonzero(sign, 1).tolist() for sign in (by_step > 0, by_step < 0))
+    seen = measure(spikes, where=scope)
+    levels = [units(step, seen, p + n) for step, p, n in zip(by_step, positive, negative, strict=True)]
     return Emission(
         scope=scope,
         neuron=neuron,
         alphabet=alphabet,
         units=fired.shape[1],
         numel=spikes.numel(),
-        positive=tuple((by_step > 0).sum(1).tolist()),
-        negative=tuple((by_step < 0).sum(1).tolist()),
-        levels=tuple(units(step) for step in by_step),
+        positive=tuple(positive),
+        negative=tuple(negative),
+        levels=tuple(levels),
         fired=_bits(fired.any(0)),
         always=_bits(fired.all(0)),
     )
@@ -70,3 +73,14 @@ def emission(scope: str, neuron: str, alphabet: str, spikes: Tensor, timed: bool
 def _bits(flags: Tensor) -> int:
     """A row of flags as an integer: flag i is bit i."""
     return int.from_bytes(np.packbits(flags.cpu().numpy(), bitorder="little").tobytes(), "little")
+
+
+def _count_lif(call: Call) -> list[Row]:
+    """`spikeattn.ops.lif` called outside of a neuron module: the same declaration, from its arguments."""
+    beta, updates = call["beta"], call["current"].numel()
+    leak = "none" if beta == 1 else "shift" if power_of_two(beta) else "mul"
+    cost = NeuronCost(leak=leak, compares=2 if call["ternary"] else 1, reset=call["reset"])
+    return [neuron_row(call.scope, per_update(cost), cost.state_words, updates, call.facts.steps(call["current"]))]
+
+
+COUNTERS: dict[str, Counter] = {"spikeattn::lif": _count_lif}

@@ -4,7 +4,8 @@
     log-softmax:                  the same without DIV and MUL, with 1 LOG and n ADD
     attention:                    Q K^T, one scaling per score, one ADD per score under a mask, softmax, A V
 
-The weights inside a fused attention are never seen: they are declared real and all non-zero.
+The weights inside a fused attention are never seen: they are declared real and all non-zero. A causal or masked
+attention is charged for every score, since whether a kernel skips them is not visible.
 """
 
 import math
@@ -53,8 +54,8 @@ def hidden_weights_product(call: Call, op: str, kind: Kind, n: int, per_key: Ten
         dense=value.numel() * n,
         left_events=weights * d,
         right_events=v.nonzero * n,
-        coincidence=int((per_key * (value != 0).sum(-1)).sum()),
-        right_units=units(value) * n if v.integers else 0,
+        coincidence=int((per_key * torch.count_nonzero(value, -1)).sum()),
+        right_units=units(value, v, v.nonzero) * n,
     )
 
 

@@ -20,6 +20,8 @@ from spikeattn.types import State
 class Attention(nn.Module, ABC):
     """Multi-head attention over tokens: D channels in H heads of d = D / H."""
 
+    stream_chunk: int = 1  # time steps that are mixed with one another; T must be a multiple
+
     def __init__(self, dim: int, heads: int):
         super().__init__()
         if heads < 1 or dim % heads:
@@ -49,10 +51,15 @@ class Attention(nn.Module, ABC):
 
     def check_input(self, x: Tensor) -> None:
         name = type(self).__name__
-        if x.ndim != 4:
+        if x.ndim != 4 or x.shape[0] == 0:
             raise ValueError(
-                f"{name}: x must have shape (T, B, N, D), got {tuple(x.shape)}. "
+                f"{name}: x must have shape (T, B, N, D) with T >= 1, got {tuple(x.shape)}. "
                 "For (B, N, D) use spikeattn.attention.BatchFirst, or x.unsqueeze(0) for one step."
+            )
+        if x.shape[0] % self.stream_chunk:
+            raise ValueError(
+                f"{name}: T must be a multiple of {self.stream_chunk}, got {x.shape[0]} in {tuple(x.shape)}. "
+                "Give whole chunks of time steps, or build it with another chunk."
             )
         if x.shape[-1] != self.dim:
             raise ValueError(
@@ -82,6 +89,19 @@ def as_neuron(neuron: Neuron | type[Neuron], owner: str, **changes) -> Neuron:
     if hasattr(neuron, "options"):
         return neuron.clone(**changes)
     return copy.deepcopy(neuron)
+
+
+def check_grid(owner: nn.Module, x: Tensor, grid: tuple[int, int] | None) -> tuple[int, int]:
+    """grid = (Y, X) of the tokens x (T, B, N, D), for mechanisms that need the picture."""
+    name = type(owner).__name__
+    if grid is None:
+        raise ValueError(f"{name}: grid must be (rows, columns) of the tokens, got None. Pass grid=(Y, X).")
+    rows, columns = grid
+    if rows * columns != x.shape[-2]:
+        raise ValueError(
+            f"{name}: grid must hold the {x.shape[-2]} tokens, got {tuple(grid)}. Pass grid=(Y, X) with Y * X = N."
+        )
+    return rows, columns
 
 
 class BatchFirst(nn.Module):

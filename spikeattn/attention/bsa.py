@@ -75,9 +75,16 @@ class SpikeDrivenBipolarSelfAttention(BipolarSelfAttention):
     """BSA with ternary spiking values, our fully spike-driven variant (not the published module).
 
     V = TSN(BN(W_v x)) in {-1, 0, 1}: A V needs one shifted constant per non-zero value and no real operand.
+    Its rows average spikes, so |A V| <= 1 and about 0.1 in deviation: the output neuron has a threshold of 1/8
+    where the published one, whose values are currents of any size, has 1/2.
     """
 
     spiking_values = True
+
+    def __init__(self, dim: int, heads: int, *, neuron: Neuron | type[Neuron] = LIF, attn_threshold: float = 0.125,
+                 bias: bool = False, normaliser: str = "ceil", score_scale: float | str | None = None):
+        super().__init__(dim, heads, neuron=neuron, attn_threshold=attn_threshold, bias=bias, normaliser=normaliser,
+                         score_scale=score_scale)
 
     def value_scale(self, tokens: int) -> float:
         return self.v_neuron.threshold_current

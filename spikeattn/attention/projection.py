@@ -22,14 +22,14 @@ class ChannelNorm(nn.BatchNorm1d):
 
 
 class Projection(nn.Module):
-    """Linear and batch norm, (..., dim_in) -> (..., dim_out)."""
+    """Linear and batch norm, (..., dim_in) -> (..., dim_out). Other kinds of projection also look at the grid."""
 
     def __init__(self, dim_in: int, dim_out: int, *, bias: bool = False):
         super().__init__()
         self.linear = nn.Linear(dim_in, dim_out, bias=bias)
         self.norm = ChannelNorm(dim_out)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, grid: tuple[int, int] | None = None) -> Tensor:
         return self.norm(self.linear(x))
 
     def init_firing(self, scale: float, input_power: float = SPIKE_POWER) -> None:

@@ -11,7 +11,7 @@ Shapes: x (T, B, N, D); Q, K, V (T, B, H, N, d). The mechanism itself has no par
 from abc import abstractmethod
 from typing import NamedTuple, Self
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from spikeattn.attention.attention import Attention, as_neuron
 from spikeattn.attention.projection import Projection
@@ -45,11 +45,22 @@ class ScoreAttention(Attention):
         owner = type(self).__name__
         base = as_neuron(neuron, owner)
         score = base.signed() if self.signed_scores else base
-        self.q, self.k, self.v = (Projection(dim, dim, bias=bias) for _ in range(3))
         self.q_neuron, self.k_neuron = as_neuron(score, owner), as_neuron(score, owner)
         self.v_neuron = as_neuron(score, owner) if self.spiking_values else None
         self.attn_neuron = as_neuron(score, owner, threshold=attn_threshold)
-        self.proj = Projection(dim, dim, bias=True)
+        self.build_projections(Projection, bias=bias, output_bias=True)
+
+    def build_projections(self, kind: type[nn.Module], *, value_dim: int | None = None, bias: bool = False,
+                          output_bias: bool = False) -> None:
+        """Fresh W_q, W_k, W_v, W_o of another kind or with wider values, for hosts whose own ones differ."""
+        values = value_dim or self.dim
+        if values % self.heads:
+            raise ValueError(
+                f"{type(self).__name__}: value_dim must be a multiple of the {self.heads} heads, got {values}. "
+                f"Choose a multiple of dim={self.dim}."
+            )
+        self.q, self.k = kind(self.dim, self.dim, bias=bias), kind(self.dim, self.dim, bias=bias)
+        self.v, self.proj = kind(self.dim, values, bias=bias), kind(values, self.dim, bias=output_bias)
 
     @classmethod
     def in_host(cls, dim: int, heads: int, *, neuron: Neuron | Activation, tokens: int, bias: bool,
@@ -64,14 +75,14 @@ class ScoreAttention(Attention):
                 grid: tuple[int, int] | None = None, mask: Tensor | None = None) -> tuple[Tensor, State]:
         self.check_input(x)
         state = state or ScoreAttentionState()
-        q, q_state = self.q_neuron(self.q(x), state.q)
-        k, k_state = self.k_neuron(self.k(x), state.k)
-        v, v_state = self.v(x), None
+        q, q_state = self.q_neuron(self.q(x, grid), state.q)
+        k, k_state = self.k_neuron(self.k(x, grid), state.k)
+        v, v_state = self.v(x, grid), None
         if self.v_neuron is not None:
             v, v_state = self.v_neuron(v, state.v)
         current = self.merge(self.mix(self.split(q), self.split(k), self.split(v), mask))
         spikes, attn_state = self.attn_neuron(current, state.attn)
-        return self.proj(spikes), ScoreAttentionState(q_state, k_state, v_state, attn_state)
+        return self.proj(spikes, grid), ScoreAttentionState(q_state, k_state, v_state, attn_state)
 
     def init_firing(self, tokens: int, output_scale: float) -> None:
         self.q.init_firing(self.q_neuron.threshold_current)

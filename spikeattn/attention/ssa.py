@@ -52,6 +52,18 @@ class SpikingSelfAttention(ScoreAttention):
         super().init_firing(tokens, output_scale)
         keys = self.scale * tokens * (self.dim // self.heads)
         rate = min(0.4, max(0.05, (self.attn_neuron.threshold_current / keys) ** (1 / 3)))
-        deviations = -NormalDist().inv_cdf(rate)  # where a unit normal exceeds its threshold at that rate
         for projection, neuron in ((self.q, self.q_neuron), (self.k, self.k_neuron), (self.v, self.v_neuron)):
-            projection.init_firing(neuron.threshold_current / deviations)
+            projection.init_firing(neuron.threshold_current * deviation(neuron, rate))
+
+
+def deviation(neuron: Neuron, mean: float) -> float:
+    """Standard deviation of a current, in thresholds, at which the mean output of `neuron` is about `mean`.
+
+    binary: a normal exceeds the threshold with probability `mean`; graded: E max(0, s z) = 0.4 s levels.
+
+    >>> round(deviation(LIF(), 0.1587), 2)
+    1.0
+    """
+    if neuron.alphabet == "graded":
+        return mean * (neuron.levels if neuron.normalise else 1) / 0.4
+    return -1 / NormalDist().inv_cdf(mean)

@@ -3,15 +3,19 @@
     x = shortcut(x, attention, neuron_a)
     x = shortcut(x, mlp,       neuron_m)
 
-Any attention, any neuron (or activation), either shortcut.
+Any attention, any neuron (or activation), either shortcut. With the attention Identity the first line is left out.
+With an inner shortcut, for MLPs whose hidden layer is as wide as the stream, the second line is two:
+
+    x = x + BN(W_1 neuron_m(x) + b_1)
+    x = x + BN(W_2 neuron_h(x) + b_2)
 """
 
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from spikeattn.attention import Attention, BipolarSelfAttention
-from spikeattn.blocks.mlp import MLP
+from spikeattn.attention import Attention, BipolarSelfAttention, Identity
+from spikeattn.blocks.mlp import MLP, MLPState
 from spikeattn.blocks.shortcut import BranchState, MembraneShortcut, Shortcut
 from spikeattn.neurons import LIF, Activation, Neuron
 from spikeattn.types import detach_state
@@ -31,6 +35,7 @@ class EncoderBlock(nn.Module):
     attention: a class, built here with `options`, or an Attention of yours. neuron: the block's neuron, a class
     or an instance; every place gets a clone of its own. shortcut: MembraneShortcut() or SpikeShortcut().
     bias: biases of the q, k, v projections. tokens: expected N, which only initialisation uses.
+    inner_shortcut: a membrane shortcut around each of the MLP's two projections; needs mlp_ratio = 1.
 
     >>> import torch
     >>> block = EncoderBlock(32, 4, attention=BipolarSelfAttention, neuron=LIF.from_tau(2.0)).eval()
@@ -43,25 +48,44 @@ class EncoderBlock(nn.Module):
     def __init__(self, dim: int, heads: int, *, attention: Attention | type[Attention] = BipolarSelfAttention,
                  neuron: Neuron | Activation | type = LIF, mlp_ratio: float = 4.0,
                  shortcut: Shortcut = MembraneShortcut(), bias: bool = False, tokens: int = 64,  # noqa: B008
-                 **options):
+                 inner_shortcut: bool = False, **options):
         super().__init__()
+        if inner_shortcut and (round(dim * mlp_ratio) != dim or not isinstance(shortcut, MembraneShortcut)):
+            raise ValueError(
+                f"EncoderBlock: inner_shortcut must have mlp_ratio=1 and a membrane shortcut, got {mlp_ratio} and "
+                f"{shortcut}. The hidden layer then has the {dim} channels of the stream."
+            )
         neuron = neuron() if isinstance(neuron, type) else neuron
         if isinstance(attention, type):
             attention = attention.in_host(dim, heads, neuron=neuron, tokens=tokens, bias=bias, **options)
-        self.shortcut = shortcut
-        self.attn_neuron, self.attn = neuron.clone(), attention
+        self.shortcut, self.inner_shortcut = shortcut, inner_shortcut
+        self.attn_neuron = None if isinstance(attention, Identity) else neuron.clone()
+        self.attn = attention
         self.mlp_neuron, self.mlp = neuron.clone(), MLP(dim, round(dim * mlp_ratio), neuron=neuron.clone())
         self.init_firing(tokens)
 
     def forward(self, x: Tensor, state: EncoderState | None = None, *,
                 grid: tuple[int, int] | None = None) -> tuple[Tensor, EncoderState]:
         state = state or EncoderState()
-        x, attn_state = self.shortcut(x, self.attn, self.attn_neuron, state.attn, grid=grid)
-        x, mlp_state = self.shortcut(x, self.mlp, self.mlp_neuron, state.mlp)
+        attn_state = None
+        if self.attn_neuron is not None:
+            x, attn_state = self.shortcut(x, self.attn, self.attn_neuron, state.attn, grid=grid)
+        mlp = self._two_shortcuts if self.inner_shortcut else self._one_shortcut
+        x, mlp_state = mlp(x, state.mlp)
         return x, EncoderState(attn_state, mlp_state)
+
+    def _one_shortcut(self, x: Tensor, state: BranchState | None) -> tuple[Tensor, BranchState]:
+        return self.shortcut(x, self.mlp, self.mlp_neuron, state)
+
+    def _two_shortcuts(self, x: Tensor, state: BranchState | None) -> tuple[Tensor, BranchState]:
+        state = state or BranchState()
+        spikes, outer = self.mlp_neuron(x, state.neuron)
+        x = x + self.mlp.fc1(spikes)
+        spikes, inner = self.mlp.neuron(x, state.layer.hidden if state.layer else None)
+        return x + self.mlp.fc2(spikes), BranchState(outer, MLPState(inner))
 
     def init_firing(self, tokens: int) -> None:
         """Initialise every weight so that every neuron of the block fires."""
-        scale = self.shortcut.branch_scale(self.attn_neuron.threshold_current)
+        scale = self.shortcut.branch_scale(self.mlp_neuron.threshold_current)
         self.attn.init_firing(tokens, scale)
         self.mlp.init_firing(scale)

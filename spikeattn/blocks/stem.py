@@ -31,11 +31,13 @@ class StemState(NamedTuple):
 
 
 class ConvNorm(nn.Module):
-    """BN(conv3x3 x) on pictures over time: (T, B, C, Y, X) -> (T, B, C', Y', X')."""
+    """BN(conv x) on pictures over time: (T, B, C, Y, X) -> (T, B, C', Y', X'). kernel: odd width, 3 by default."""
 
-    def __init__(self, channels_in: int, channels_out: int, *, stride: int = 1):
+    def __init__(self, channels_in: int, channels_out: int, *, kernel: int = 3, stride: int = 1, groups: int = 1,
+                 bias: bool = False):
         super().__init__()
-        self.conv = nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
+        self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, groups=groups,
+                              bias=bias)
         self.norm = nn.BatchNorm2d(channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,7 +57,7 @@ class SpikePool(nn.Module):
 class Stem(nn.Module):
     """What the stems share: one convolution for each stage."""
 
-    def __init__(self, in_channels: int, stages: tuple[Stage, ...]):
+    def __init__(self, in_channels: int, stages: tuple[Stage, ...], *, bias: bool = False):
         super().__init__()
         for _, down in stages:
             if down not in DOWNSAMPLING:
@@ -63,7 +65,7 @@ class Stem(nn.Module):
         self.in_channels, self.stages = in_channels, stages
         widths = [in_channels, *(width for width, _ in stages)]
         self.convs = nn.ModuleList(
-            ConvNorm(before, width, stride=2 if down == "stride" else 1)
+            ConvNorm(before, width, stride=2 if down == "stride" else 1, bias=bias)
             for before, (width, down) in zip(widths[:-1], stages, strict=True)
         )
 

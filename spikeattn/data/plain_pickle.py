@@ -1,8 +1,8 @@
 """Reads the one kind of pickle that CIFAR-10 is published in, without unpickling.
 
-A pickle is a program. `pickletools.genops` only lists its instructions; the ones that build numbers, text,
-lists, dictionaries and numpy arrays of numbers are carried out here, by our own code, and anything else is
-refused. No class is imported and nothing in the file is ever called.
+A pickle is a program. `pickletools.genops` only lists its instructions; the ones that build a dictionary of
+numbers, text, flat lists and numpy arrays of numbers are carried out here, by our own code, and anything else
+is refused. No class is imported and nothing in the file is ever called.
 """
 
 import pickletools
@@ -13,7 +13,8 @@ import numpy as np
 from spikeattn.data.arrays import FormatError
 
 _ARRAY = {"numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct"}
-_NAMES = _ARRAY | {"numpy ndarray", "numpy dtype", "_codecs encode"}
+_NAMES = _ARRAY | {"numpy ndarray", "numpy dtype"}
+_MOST_ARRAYS = 8  # each may copy its bytes once, so a small file cannot fill the memory
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _LITERALS = {"BININT", "BININT1", "BININT2", "INT", "LONG1", "SHORT_BINSTRING", "BINSTRING", "STRING",
              "BINUNICODE", "SHORT_BINUNICODE", "UNICODE", "SHORT_BINBYTES", "BINBYTES"}
@@ -38,8 +39,8 @@ class _Array:
     values: np.ndarray | None = None
 
 
-def read_plain_pickle(data: bytes) -> object:
-    """Numbers, text, lists, dictionaries and numeric arrays from a pickle; FormatError for anything else."""
+def read_plain_pickle(data: bytes) -> dict[str, object]:
+    """The dictionary of numbers, text, flat lists and arrays in a pickle; FormatError for anything else."""
     try:
         return _finish(_run(data))
     except FormatError:
@@ -52,6 +53,7 @@ def read_plain_pickle(data: bytes) -> object:
 def _run(data: bytes) -> object:
     stack: list = []
     memo: dict[int, object] = {}
+    built = 0
     for opcode, argument, _ in pickletools.genops(data):
         name = opcode.name
         if name in _LITERALS:
@@ -86,7 +88,9 @@ def _run(data: bytes) -> object:
             arguments = stack.pop()
             stack.append(_reduce(stack.pop(), arguments))
         elif name == "BUILD":
-            state = stack.pop()
+            state, built = stack.pop(), built + 1
+            if built > 2 * _MOST_ARRAYS:
+                raise FormatError(f"pickle: must hold at most {_MOST_ARRAYS} arrays, got more. It is refused.")
             _build(stack[-1], state)
         elif name == "STOP":
             return stack.pop()
@@ -124,8 +128,6 @@ def _reduce(function: object, arguments: tuple) -> object:
         return _Array()
     if function.text == "numpy dtype":
         return _Dtype(_text(arguments[0]))
-    if function.text == "_codecs encode" and _text(arguments[1]) == "latin1":
-        return arguments[0].encode("latin1")
     raise FormatError(f"pickle: {function.text!r} may not be applied here. The file is damaged.")
 
 
@@ -147,13 +149,17 @@ def _text(value: object) -> str:
     return value.decode("latin1") if isinstance(value, bytes) else str(value)
 
 
-def _finish(value: object) -> object:
+def _finish(result: object) -> dict[str, object]:
+    if not isinstance(result, dict):
+        raise FormatError(f"pickle: must hold a dictionary, got {type(result).__name__}. Is it another file?")
+    return {_text(key): _plain(value) for key, value in result.items()}
+
+
+def _plain(value: object) -> object:
     if isinstance(value, _Array):
         return value.values
-    if isinstance(value, list):
-        return [_finish(item) for item in value]
-    if isinstance(value, dict):
-        return {_text(key): _finish(item) for key, item in value.items()}
-    if isinstance(value, (_Name, _Dtype)):
-        raise FormatError("pickle: must hold plain data, got a bare type. The file is damaged.")
+    items = value if isinstance(value, list | tuple) else [value]
+    wrong = next((item for item in items if not isinstance(item, str | bytes | int | float | None)), None)
+    if wrong is not None:
+        raise FormatError(f"pickle: lists must hold numbers or text, got {type(wrong).__name__}. It is refused.")
     return value

@@ -15,7 +15,7 @@ from spikeattn.blocks import EncoderBlock, EncoderState, MembraneShortcut
 from spikeattn.blocks.stem import Stage
 from spikeattn.models.config import ModelConfig
 from spikeattn.models.model import SpikingModel
-from spikeattn.neurons import ACTIVATIONS, NEURONS
+from spikeattn.neurons import ACTIVATIONS, NEURONS, Activation, Neuron
 from spikeattn.types import State, detach_state
 
 
@@ -38,10 +38,11 @@ class IsotropicConfig(ModelConfig):
 
 
 class ModelState(NamedTuple):
-    """States of the stem and of each block."""
+    """States of the stem, of each block, and of the neuron in front of the read-out where there is one."""
 
     stem: State = None
     blocks: tuple[EncoderState | None, ...] = ()
+    head: State = None
     detach = detach_state
 
 
@@ -54,19 +55,32 @@ class SpikingTransformer(SpikingModel):
     def __init__(self, config: ModelConfig):
         super().__init__(config)
         neuron = config.neuron.build(NEURONS | ACTIVATIONS)
-        self.stem = self.stem_class(config.in_channels, config.stem, neuron=neuron)
+        self.stem = self.build_stem(neuron)
         rows, columns = self.stem.grid(config.image_size)
         self.blocks = nn.ModuleList(self._block(index, neuron, rows * columns) for index in range(config.depth))
-        self.head = nn.Linear(config.dim, config.num_classes)
+        self.build_head(neuron)
         self.finish()
+
+    def build_stem(self, neuron: Neuron | Activation) -> nn.Module:
+        """The stem: pictures in, a picture of tokens out."""
+        return self.stem_class(self.config.in_channels, self.config.stem, neuron=neuron)
+
+    def build_head(self, neuron: Neuron | Activation) -> None:
+        """Set `self.head`, and what stands in front of it."""
+        self.head = nn.Linear(self.config.dim, self.config.num_classes)
 
     def _block(self, index: int, neuron, tokens: int) -> EncoderBlock:
         config = self.config
         part = config.attention[index % len(config.attention)]
         return EncoderBlock(
             config.dim, config.heads, attention=ATTENTIONS[part.name], neuron=neuron, mlp_ratio=config.mlp_ratio,
-            shortcut=self.shortcut, bias=config.qkv_bias, tokens=tokens, **part.options,
+            shortcut=self.shortcut, bias=config.qkv_bias, tokens=tokens, inner_shortcut=self.inner_shortcut(),
+            **part.options,
         )
+
+    def inner_shortcut(self) -> bool:
+        """Whether each of the MLP's two projections has a shortcut of its own."""
+        return False
 
     def stream_features(self, x: Tensor, state: ModelState | None = None) -> tuple[Tensor, ModelState]:
         state = state or ModelState(blocks=(None,) * len(self.blocks))
@@ -77,4 +91,4 @@ class SpikingTransformer(SpikingModel):
         for block, block_state in zip(self.blocks, state.blocks, strict=True):
             x, block_state = block(x, block_state, grid=grid)
             after.append(block_state)
-        return x, ModelState(stem, tuple(after))
+        return x, ModelState(stem, tuple(after), state.head)

@@ -5,12 +5,14 @@
     logits   = mean_t(logits_t)                  read-out "mean"
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
+from spikeattn.attention import Attention
 from spikeattn.models.config import ModelConfig
 from spikeattn.neurons import Neuron
 from spikeattn.types import State
@@ -24,7 +26,7 @@ class SpikingModel(nn.Module, ABC):
     """
 
     config_class: ClassVar[type[ModelConfig]]
-    stream_chunk: ClassVar[int] = 1
+    stream_chunk: int = 1  # time steps that its attention takes at once
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -38,7 +40,15 @@ class SpikingModel(nn.Module, ABC):
         """Per-step logits (T, B, K) of frames x (T, B, C, Y, X), or (B, C, Y, X) for one step, from `state` on."""
         if x.ndim == 4:
             x = x.unsqueeze(0)
-        tokens, state = self.stream_features(x, state)
+        if x.ndim != 5 or x.shape[0] == 0 or x.shape[0] % self.stream_chunk:
+            raise ValueError(
+                f"{type(self).__name__}.stream: x must be (T, B, C, Y, X) with T a multiple of {self.stream_chunk}, "
+                f"at least one, got {tuple(x.shape)}. A single frame is (B, C, Y, X)."
+            )
+        return self.classify(*self.stream_features(x, state))
+
+    def classify(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Per-step logits (T, B, K) of tokens (T, B, N, D); a family with a neuron here keeps its state too."""
         return self.head(tokens.mean(2)), state
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,6 +72,7 @@ class SpikingModel(nn.Module, ABC):
 
     def finish(self) -> None:
         """The end of every constructor: initialise the read-out, apply the configuration's neuron overrides."""
+        self.stream_chunk = math.lcm(*(layer.stream_chunk for layer in self.modules() if isinstance(layer, Attention)))
         init_head(self.head)
         for path, changes in self.config.neuron_overrides.items():
             parent, _, name = path.rpartition(".")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from spikeattn.files import write_atomically, write_text
@@ -26,11 +26,20 @@ def save(model: nn.Module, directory: str | Path) -> None:
     name = type(model).__name__
     if name not in families:
         raise ValueError(f"save_pretrained: the class must be registered to load again, got {name}. Known: {families}.")
-    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
-    write_atomically(directory / WEIGHTS, lambda path: save_file(tensors, path, metadata={"format": "pt"}))
+    write_safetensors(model, directory / WEIGHTS)
     write_text(directory / CARD, _card(model, [ATTENTIONS[part.name].__name__ for part in model.config.attention]))
     data = {"format": FORMAT, "spikeattn": __version__, "model": name, "config": model.config.to_dict()}
     write_text(directory / CONFIG, json.dumps(data, indent=2) + "\n")
+
+
+def write_safetensors(model: nn.Module, path: str | Path) -> None:
+    """Write all parameters and buffers, atomically.
+
+    As bytes: safetensors' own `save_file` goes through a temporary file that it leaves behind when killed.
+    """
+    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
+    data = safetensors_bytes(tensors, metadata={"format": "pt"})
+    write_atomically(path, lambda temporary: temporary.write_bytes(data))
 
 
 def from_pretrained(directory: str | Path) -> nn.Module:

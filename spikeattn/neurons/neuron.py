@@ -82,9 +82,9 @@ def check_current(layer: nn.Module, x: Tensor) -> None:
     name = type(layer).__name__
     if not isinstance(x, Tensor):
         raise TypeError(f"{name}: the current must be a tensor (T, ...), got {type(x).__name__}. Convert it first.")
-    if x.ndim < 2:
+    if x.ndim < 2 or x.shape[0] == 0:
         raise ValueError(
-            f"{name}: the current must have shape (T, B, ...), got {tuple(x.shape)}. "
+            f"{name}: the current must have shape (T, B, ...) with T >= 1, got {tuple(x.shape)}. "
             "Add the time axis in front: x.unsqueeze(0) for a single step."
         )
     if not x.is_floating_point():

@@ -50,12 +50,12 @@ class AttentionContract(LayerContract):
         layer, x = self.prepared()
         tokens = x.shape[2]
         mask = torch.ones(tokens, tokens, dtype=torch.bool)
-        mask[:, -2:] = False
+        mask[:, :2] = False
         changed = x.clone()
-        changed[:, :, -2:] = 1 - x[:, :, -2:]
-        seen, unseen = (layer(value, grid=self.grid, mask=mask)[0][:, :, :-2] for value in (x, changed))
-        assert torch.equal(seen, unseen)
-        assert not torch.equal(seen, layer(x, grid=self.grid)[0][:, :, :-2]), "the mask changed nothing"
+        changed[:, :, :2] = 1 - x[:, :, :2]
+        one, other = (layer(value, grid=self.grid, mask=mask)[0][:, :, 2:] for value in (x, changed))
+        assert torch.equal(one, other)
+        assert not torch.equal(one, layer(x, grid=self.grid)[0][:, :, 2:]), "the mask changed nothing"
 
     def test_heads_that_do_not_divide_are_refused(self):
         try:

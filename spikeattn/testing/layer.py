@@ -77,6 +77,10 @@ class LayerContract:
         assert out.isfinite().all()
         assert out.std() > 0
 
+    def tolerance(self) -> dict[str, float]:
+        """Between two programs in float32; a mechanism that is not exact may be computed in another form."""
+        return dict(rtol=1e-6, atol=1e-6) if self.exact else dict(rtol=1e-3, atol=1e-4)
+
     def chunk(self, layer: nn.Module) -> int:
         """Fewest time steps the layer takes at once."""
         return getattr(layer, "stream_chunk", 1)
@@ -97,7 +101,7 @@ class LayerContract:
 
     def remembers(self, layer: nn.Module) -> bool:
         """Whether a step depends on the steps before it."""
-        return any(neuron.cost.state_words for neuron in spiking_layers(layer).values())
+        return any(neuron.cost is None or neuron.cost.state_words for neuron in spiking_layers(layer).values())
 
     # Time and batch
 
@@ -209,6 +213,8 @@ class LayerContract:
         layer, x = self.prepared()
         layer.train()
         out, _ = self.run(layer, x)
+        if not list(layer.parameters()):
+            return
         (out * torch.randn_like(out)).sum().backward()
         for name, parameter in layer.named_parameters():
             assert parameter.grad is not None, f"{name} has no gradient"
@@ -257,7 +263,7 @@ class LayerContract:
             x = self.example(size)
             _, state = self.run(layer, x)
             expected, theirs = program(x, flatten_state(state)), exported(x, flatten_state(state))
-            assert_close(theirs, expected, rtol=1e-6, atol=1e-6)
+            assert_close(theirs, expected, **self.tolerance())
 
     def test_compiles_as_one_graph(self):
         layer, x = self.prepared()
@@ -270,7 +276,7 @@ class LayerContract:
             out.square().sum().backward()
             results.append((out.detach(), leaf.grad))
         torch.compiler.reset()
-        assert_close(results[0], results[1], rtol=1e-6, atol=1e-6)
+        assert_close(results[0], results[1], **self.tolerance())
 
     @torch.no_grad()
     def test_weights_survive_a_file(self):
@@ -332,4 +338,4 @@ def _averages(layer: nn.Module) -> set[str]:
     """Buffers that training may change: statistics of norms and firing-rate averages."""
     return {name for name, _ in layer.named_buffers()
             if name.rsplit(".", 1)[-1] in ("running_mean", "running_var", "num_batches_tracked")
-            or name.endswith("_rate")}
+            or "firing_rate" in name}

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from spikeattn.models import SpikingTransformer, from_pretrained
+from spikeattn.models import SpikingModel, from_pretrained
 from spikeattn.testing.firing import firing_rates, recorded_spikes
 from spikeattn.testing.layer import LayerContract
 
@@ -21,7 +21,7 @@ class ModelContract(LayerContract):
 
     rates = (0.01, 0.9)
 
-    def make(self) -> SpikingTransformer:
+    def make(self) -> SpikingModel:
         return super().make()
 
     def example(self, batch: int) -> Tensor:
@@ -77,7 +77,7 @@ class ModelContract(LayerContract):
     def test_features_and_a_new_classifier(self):
         model, x = self.prepared()
         features = model.forward_features(x)
-        assert features.shape[:2] == x.shape[:2] and features.shape[-1] == model.config.dim
+        assert features.shape[:2] == x.shape[:2] and features.shape[-1] == model.head.in_features
         model.reset_classifier(3)
         assert model.config.num_classes == 3
         assert model(x).shape[-1] == 3

@@ -14,26 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from spikeattn.files import write_atomically
-from spikeattn.models.pretrained import load_state, read_safetensors
+from spikeattn.models.pretrained import load_state, read_safetensors, write_safetensors
 
 STATE = "state.pt"
-
-
-def save_weights(model: nn.Module, path: Path) -> None:
-    """Parameters and buffers as safetensors."""
-    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
-    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata={"format": "pt"}))
 
 
 def save(directory: Path, model: nn.Module, state: dict[str, Any], step: int) -> None:
     """Write a checkpoint of numbers, text, tensors, lists and dictionaries; older ones then go."""
     directory.mkdir(parents=True, exist_ok=True)
     weights = f"weights-{step}.safetensors"
-    save_weights(model, directory / weights)
+    write_safetensors(model, directory / weights)
     write_atomically(directory / STATE, lambda temporary: torch.save(state | {"weights": weights}, temporary))
     for other in directory.glob("weights-*.safetensors"):
         if other.name != weights:

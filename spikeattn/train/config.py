@@ -50,13 +50,13 @@ class DataSection(Checked):
     name: str = option("digits", "data set: digits, mnist or cifar10")
     root: str | None = option(None, "directory with the data; none: SPIKEATTN_DATA")
     validation: float = option(0.0, "share of the training set held out to choose by", low=0, high=0.9)
-    batch_size: int = option(64, "pictures per step", low=2)
+    batch_size: int = option(32, "pictures per step", low=2)
     evaluation_batch_size: int = option(256, "pictures per step of an evaluation", low=1)
 
 
 @dataclass(frozen=True)
 class OptimiserSection(Checked):
-    lr: float = option(1e-3, "highest learning rate", low=0)
+    lr: float = option(1e-2, "highest learning rate", low=0)
     weight_decay: float = option(0.06, "AdamW decay, of matrices only: no norms, biases, neuron scalars", low=0)
     beta1: float = option(0.9, "AdamW", low=0, high=1)
     beta2: float = option(0.999, "AdamW", low=0, high=1)
@@ -67,7 +67,7 @@ class OptimiserSection(Checked):
 
 @dataclass(frozen=True)
 class ScheduleSection(Checked):
-    epochs: int = option(20, "passes over the training set", low=1)
+    epochs: int = option(12, "passes over the training set", low=1)
     warmup_epochs: float = option(1.0, "epochs of linear warm-up, then cosine", low=0)
     warmup_lr: float = option(1e-5, "learning rate at the first step", low=0)
     min_lr: float = option(1e-5, "learning rate at the last step", low=0)
@@ -97,7 +97,7 @@ class GuardSection(Checked):
 
 @dataclass(frozen=True)
 class Recipe(Checked):
-    """Everything that decides a training run."""
+    """Everything that decides a training run; the defaults are the recipe for digits."""
 
     seed: int = option(0, "decides weights, order and augmentation", low=0)
     device: str = option("auto", "auto, cpu or cuda")

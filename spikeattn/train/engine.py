@@ -24,7 +24,7 @@ from spikeattn.data.batches import derived_seed, steps_per_epoch, training_batch
 from spikeattn.data.dataset import Dataset, Splits
 from spikeattn.files import write_text
 from spikeattn.models import create_model
-from spikeattn.models.pretrained import WEIGHTS, load_state, read_safetensors
+from spikeattn.models.pretrained import WEIGHTS, load_state, read_safetensors, write_safetensors
 from spikeattn.train import checkpoint
 from spikeattn.train.config import Recipe
 from spikeattn.train.evaluation import Evaluation, checked_logits, evaluate
@@ -133,7 +133,8 @@ class _Run:
             splits = splits.hold_out(recipe.data.validation)
         self.model, self.recipe, self.device, self.out, self.progress = model.to(device), recipe, device, out, progress
         self.splits, self.train = splits, _on(splits.train, device)
-        self.steps = steps_per_epoch(len(self.train), recipe.data.batch_size)
+        self.batch_size = min(recipe.data.batch_size, len(self.train))
+        self.steps = steps_per_epoch(len(self.train), self.batch_size)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimiser = adamw(model, recipe.optimiser)
         self.generator = torch.Generator(device)
@@ -169,8 +170,8 @@ class _Run:
         epochs = self.recipe.schedule.epochs
         while self.epoch < epochs:
             began, first = time.perf_counter(), self.step
-            batches = training_batches(self.train, self.recipe.data.batch_size, seed=self.recipe.seed,
-                                       epoch=self.epoch, start=first)
+            batches = training_batches(self.train, self.batch_size, seed=self.recipe.seed, epoch=self.epoch,
+                                       start=first)
             self.model.train()
             for images, labels in batches:
                 self._train_step(images, labels)
@@ -179,7 +180,7 @@ class _Run:
                     return False
                 if self.recipe.save_every and self.step % self.recipe.save_every == 0 and self.step < self.steps:
                     self._checkpoint()
-            self._end_epoch((self.step - first) * self.recipe.data.batch_size, time.perf_counter() - began)
+            self._end_epoch((self.step - first) * self.batch_size, time.perf_counter() - began)
         return True
 
     def _train_step(self, images: Tensor, labels: Tensor) -> None:
@@ -206,7 +207,7 @@ class _Run:
         self.sums = [total + value for total, value in zip(self.sums, values, strict=True)]
         self.step += 1
         if self.progress is not None:
-            seen = self.step * self.recipe.data.batch_size
+            seen = self.step * self.batch_size
             self.progress(Progress(self.epoch + 1, self.recipe.schedule.epochs, self.step, self.steps,
                                    self.sums[0] / self.step, self.sums[1] / seen))
 
@@ -244,7 +245,7 @@ class _Run:
     def _end_epoch(self, images: int, seconds: float) -> None:
         loss, correct, norm = (total / self.steps for total in self.sums)
         record = {
-            "epoch": self.epoch + 1, "loss": loss, "accuracy": correct / self.recipe.data.batch_size,
+            "epoch": self.epoch + 1, "loss": loss, "accuracy": correct / self.batch_size,
             "gradient_norm": norm, "lr": self.optimiser.param_groups[0]["lr"],
             "images_per_second": round(images / seconds, 1),
             "firing_rates": {name: [rate.positive, rate.negative] for name, rate in self.rates.items()},
@@ -280,7 +281,7 @@ class _Run:
         if hasattr(self.model, "save_pretrained"):
             self.model.save_pretrained(self.out / name)
         else:
-            checkpoint.save_weights(self.model, self.out / name / WEIGHTS)
+            write_safetensors(self.model, self.out / name / WEIGHTS)
 
     def _checkpoint(self) -> None:
         if self.out is None:

@@ -17,10 +17,19 @@ def environment(device: torch.device) -> dict[str, Any]:
     return {
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "device": torch.cuda.get_device_name(device) if cuda else f"cpu ({platform.machine()})",
+        "device": torch.cuda.get_device_name(device) if cuda else f"cpu ({_processor()})",
         "threads": torch.get_num_threads(),
         "cpus": os.cpu_count(),
     }
+
+
+def _processor() -> str:
+    """The processor's name where the system tells it, else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def weights_hash(model: nn.Module) -> str:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeattn.ops import shiftmax, shiftmax_exponents
+from spikeattn.ops.shiftmax.reference import power_of_two
 
 MASKED = 2**31 - 1
 
@@ -125,6 +126,19 @@ def test_floating_sums_fail_on_these_families(family, dtype):
         exact = shiftmax_exponents(rows) - d.to(torch.int32)
         wrong += int((gamma != exact[:, 0]).sum())
     assert wrong > 10
+
+
+@pytest.mark.parametrize("normaliser", ["ceil", "round"])
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.__name__)
+def test_weights_in_floats_are_two_to_the_exponents(family, normaliser):
+    """The fast way to the weights takes the very same rows, with and without a mask, and is exact on them."""
+    g = torch.Generator().manual_seed(1)
+    for rows in family(torch.Generator().manual_seed(0)):
+        some = torch.rand(rows.shape, generator=g) > 0.3
+        for mask, moved in ((None, rows), (some, rows), (some[:1], rows + 2**25)):
+            weights = shiftmax(moved.float(), mask, normaliser=normaliser)
+            n = shiftmax_exponents(moved.float(), mask, normaliser=normaliser)
+            assert torch.equal(weights, power_of_two(n, torch.float32))
 
 
 def test_logarithm_in_float32_fails_just_above_a_power_of_two():

@@ -153,7 +153,8 @@ def test_attention_products(signed, name, nonzero, dense, one_sided, coincidence
 def test_spike_products_are_accumulates_under_each_rule():
     q, k, _ = attention_operands(signed=True)
     ledger, _ = product_row(q, k.mT)
-    counts = {s: energy.operation_counts(ledger, energy.Rule(spike_spike=s)) for s in ("one_sided", "coincidence", "dense")}
+    rules = ("one_sided", "coincidence", "dense")
+    counts = {name: energy.operation_counts(ledger, energy.Rule(spike_spike=name)) for name in rules}
     assert counts == {"one_sided": {"AC": 144}, "coincidence": {"AC": 43}, "dense": {"AC": 512}}
 
 

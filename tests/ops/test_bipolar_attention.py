@@ -45,7 +45,7 @@ def test_is_the_composition_of_its_parts(mask, normaliser, gradient):
 def test_is_a_sum_of_shifted_values():
     q, k, v = operands()
     n = shiftmax_exponents(ternary_matmul(q, k))
-    shifted = torch.ldexp(v.unsqueeze(-3), -n.unsqueeze(-1)).sum(-2)  # (2, 3, N, M, e) summed over keys
+    shifted = (v.unsqueeze(-3) * 2.0 ** -n.double().unsqueeze(-1)).sum(-2)  # (2, 3, N, M, e) summed over keys
     torch.testing.assert_close(bipolar_attention(q, k, v), shifted, rtol=1e-12, atol=1e-12)
 
 
@@ -82,7 +82,7 @@ def test_autocast_does_not_round():
 
 
 def test_leading_axes_broadcast_with_gradients():
-    q, k, v = spikes(2, 1, 4, 5).requires_grad_(), spikes(3, 6, 5, seed=1).requires_grad_(), values(6, 2).requires_grad_()
+    q, k, v = (t.requires_grad_() for t in (spikes(2, 1, 4, 5), spikes(3, 6, 5, seed=1), values(6, 2)))
     full = [t.expand(2, 3, *t.shape[-2:]) for t in (q, k, v)]
     out = bipolar_attention(q, k, v)
     assert out.shape == (2, 3, 4, 2)

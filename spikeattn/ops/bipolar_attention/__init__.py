@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from spikeattn.ops.op import Differentiable, Op, explained, last_derivative
+from spikeattn.ops.op import Differentiable, Implementation, Op, explained, last_derivative
 from spikeattn.ops.shiftmax import check_mask
 from spikeattn.ops.shiftmax.reference import GRADIENTS, NORMALISERS
 from spikeattn.ops.ternary_matmul import check_heads, check_leading, expand_heads
 from spikeattn.ops.ternary_matmul.reference import check_spikes
 
-from . import reference
+from . import cpu, reference
 from .reference import current_dtype, sum_dtype
 
 __all__ = ["bipolar_attention"]
@@ -28,12 +28,14 @@ BIPOLAR_ATTENTION = Op(
     "(Tensor q, Tensor k, Tensor v, Tensor? mask, str normaliser, str gradient) -> Tensor",
     reference=reference.bipolar_attention, fake=_fake,
     check=lambda q, k, *rest: check_spikes("bipolar_attention", q, k),
+    faster=(Implementation("cpu", cpu.bipolar_attention, cpu.refuses),),
 )
 BIPOLAR_ATTENTION_BACKWARD = Op(
     "bipolar_attention_backward",
     "(Tensor grad, Tensor q, Tensor k, Tensor v, Tensor? mask, str normaliser, str gradient) "
     "-> (Tensor, Tensor, Tensor)",
     reference=reference.bipolar_attention_backward, fake=_fake_backward,
+    faster=(Implementation("cpu", cpu.bipolar_attention_backward, cpu.refuses_backward),),
 )
 
 _backward = last_derivative(BIPOLAR_ATTENTION_BACKWARD)

@@ -33,9 +33,15 @@ def bipolar_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, norm
 def bipolar_attention_backward(
     grad: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, normaliser: str, gradient: str
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """dV = W^T G, dW = G V^T, dU by Shiftmax's rule, dQ = dU K, dK = dU^T Q."""
     weights = shiftmax(ternary_matmul(q, k), mask, normaliser, gradient, sum_dtype(v))
-    g = grad.to(weights.dtype)
-    d_scores = shiftmax_backward(g @ v.to(weights.dtype).mT, weights, gradient)
-    dtype = d_scores.dtype
+    return attention_gradients(grad, weights, q, k, v, gradient)
+
+
+def attention_gradients(
+    grad: Tensor, weights: Tensor, q: Tensor, k: Tensor, v: Tensor, gradient: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """dV = W^T G, dW = G V^T, dU by Shiftmax's rule, dQ = dU K, dK = dU^T Q."""
+    dtype = weights.dtype
+    g = grad.to(dtype)
+    d_scores = shiftmax_backward(g @ v.to(dtype).mT, weights, gradient)
     return d_scores @ k.to(dtype), d_scores.mT @ q.to(dtype), weights.mT @ g

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from spikeattn.ops.op import Differentiable, Op, explained, last_derivative
+from spikeattn.ops.op import Differentiable, Implementation, Op, explained, last_derivative
 
-from . import reference
+from . import cpu, reference
 from .reference import GRADIENTS, MASKED, NORMALISERS, check_scores
 
 __all__ = ["shiftmax", "shiftmax_exponents", "pack_exponents", "unpack_exponents"]
@@ -18,6 +18,7 @@ SHIFTMAX = Op(
     reference=reference.shiftmax,
     fake=lambda scores, mask, normaliser, gradient, dtype: scores.new_empty(scores.shape, dtype=dtype),
     check=check_scores,
+    faster=(Implementation("cpu", cpu.shiftmax, cpu.refuses),),
 )
 SHIFTMAX_BACKWARD = Op(
     "shiftmax_backward",

@@ -1,0 +1,192 @@
+"""`spikeattn energy`: count what models execute, price it, compare the bills."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from neuromorphic.cli.console import JsonFlag, print_json, progress, say
+from neuromorphic.cli.sources import NOISE, PROFILES, UNTRAINED
+
+Sources = Annotated[list[str], typer.Argument(
+    metavar="MODEL|DIR...", help="Names of models, or directories with saved ones.")]
+Data = Annotated[str | None, typer.Option(
+    help="digits, mnist, cifar10 or noise.", show_default="digits where they fit, else noise")]
+Profiles = Annotated[list[str] | None, typer.Option(
+    help="Price profile: a name or a TOML file; may be repeated.", show_default=" and ".join(PROFILES))]
+Out = Annotated[Path | None, typer.Option(
+    help="Directory for report.html, report.json, report.md and layers.csv.", show_default="print only")]
+
+
+class ReportByDefault(TyperGroup):
+    """`spikeattn energy MODEL` means `spikeattn energy report MODEL`."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = ["report", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=ReportByDefault, rich_markup_mode=None, no_args_is_help=False)
+
+
+@app.callback()
+def energy() -> None:
+    """Theoretical energy of models: count every operation on real inputs, then price it.
+
+    Example: spikeattn energy report/bsa_model vit_digits_2_64 --out energy
+    """
+
+
+@app.command("report")
+def report(
+    sources: Sources,
+    data: Data = None,
+    profile: Profiles = None,
+    out: Out = None,
+    samples: Annotated[int, typer.Option(min=1, help="Most samples to trace.")] = 256,
+    batch: Annotated[int, typer.Option(min=1, help="Samples at a time.")] = 64,
+    attention: Annotated[str | None, typer.Option(help="Attention to build named models with.")] = None,
+    timesteps: Annotated[int | None, typer.Option(min=1, help="Time steps to build named models with.")] = None,
+    title: Annotated[str, typer.Option(help="Title of the report.")] = "Energy report",
+    as_json: JsonFlag = False,
+) -> None:
+    """Count and price models, side by side; the first softmax network among them is the yardstick.
+
+    Example: spikeattn energy report bsa_model vit_digits_2_64 --out energy
+    """
+    from neuromorphic import report as reports
+    from neuromorphic.cli.sources import check_profiles, default_data, load_model
+
+    profiles = check_profiles(profile or list(PROFILES))
+    loaded = [load_model(source, attention=attention, timesteps=timesteps) for source in sources]
+    labels = _labels([source.label for source in loaded], sources)
+    chosen = [data or default_data(source.model) for source in loaded]
+    with progress() as step:
+        entries = tuple(_entry(label, source, name, samples, batch, profiles, step)
+                        for label, source, name in zip(labels, loaded, chosen, strict=True))
+    notes = [f"{label}: not trained; its firing rates and energy are those of the initial weights."
+             for label, source in zip(labels, loaded, strict=True) if source.training == UNTRAINED]
+    notes += [f"{label}: the inputs were uniform noise, so its firing rates and energy are those of noise."
+              for label, name in zip(labels, chosen, strict=True) if name == NOISE]
+    _show(reports.Report(entries, title, tuple(notes)), out, as_json)
+
+
+def _labels(labels: list[str], sources: list[str]) -> list[str]:
+    """Short labels where they differ, else what was typed."""
+    short = labels if len(set(labels)) == len(labels) else sources
+    if len(set(short)) < len(short):
+        raise typer.BadParameter(f"every model may be given once, got {', '.join(sources)}.")
+    return short
+
+
+def _entry(label, source, data, samples, batch, profiles, step):
+    from neuromorphic import trace
+    from neuromorphic.cli.sources import inputs
+    from neuromorphic.energy import price
+    from neuromorphic.report import Entry
+
+    batches = list(inputs(source.model, data, samples, batch))
+    ledger = None
+    for done, one in enumerate(batches, start=1):
+        part = trace(source.model, one)
+        ledger = part if ledger is None else ledger + part
+        step(f"count {label}", done, len(batches), f"{ledger.samples} samples")
+    return Entry(label, tuple(price(ledger, profile) for profile in profiles), training=source.training)
+
+
+def _show(report, out: Path | None, as_json: bool) -> None:
+    from neuromorphic import report as reports
+    from neuromorphic.report import json
+
+    files = reports.write(report, out) if out else {}
+    if as_json:
+        print_json(json.plain(report))
+    else:
+        reports.print_report(report)
+        written = f"Written: {', '.join(map(str, files.values()))}"
+        say(written if files else "Add --out DIR for the page with all layers.")
+
+
+@app.command("compare")
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A report.json, or the directory that holds it.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare two reports: the energy of every model and profile that both have.
+
+    Example: spikeattn energy compare before/report.json after/report.json
+    """
+    rows = _differences(_read(first), _read(second))
+    if as_json:
+        print_json(rows)
+        return
+    from neuromorphic.report import text
+    from neuromorphic.report.table import Cell, Column, Table
+    from neuromorphic.report.terminal import output, rich_table
+
+    columns = (Column("model", "", number=False), Column("profile", "", number=False), Column("energy A", ""),
+               Column("energy B", ""), Column("B ÷ A", ""), Column("accuracy A", ""), Column("accuracy B", ""))
+    cells = tuple((Cell(row["model"]), Cell(row["profile"]), Cell(text.energy(row["a_mj"] * 1e9)),
+                   Cell(text.energy(row["b_mj"] * 1e9)), Cell(text.ratio(row["ratio"])),
+                   Cell(text.percent(row["a_accuracy"])), Cell(text.percent(row["b_accuracy"]))) for row in rows)
+    output().print(rich_table(Table(columns, cells)))
+    output().print("Theoretical arithmetic energy per sample, not measured joules.")
+
+
+def _read(path: Path):
+    from neuromorphic import report as reports
+
+    path = path / "report.json" if path.is_dir() else path
+    if not path.is_file():
+        raise typer.BadParameter(f"{path} does not exist. Write it with spikeattn energy report MODEL --out DIR.")
+    return reports.read(path.read_text(encoding="utf-8"))
+
+
+def _differences(a, b) -> list[dict]:
+    """Pairs of equal label and profile; where either report has a single model, that one is compared with all."""
+    pairs = [(x, y) for x in a.entries for y in b.entries
+             if x.label == y.label or 1 in (len(a.entries), len(b.entries))]
+    rows = [
+        {"model": x.label if x.label == y.label else f"{x.label} → {y.label}", "profile": bill.profile.name,
+         "a_mj": bill.total_mj, "b_mj": other.total_mj,
+         "ratio": other.total_mj / bill.total_mj if bill.total_mj else None,
+         "a_accuracy": x.accuracy, "b_accuracy": y.accuracy}
+        for x, y in pairs for bill in x.bills if (other := y.bill(bill.profile.name))
+    ]
+    if not rows:
+        raise ValueError("energy compare: the reports must share a model and a profile, got none in common. "
+                         "Write both with the same labels and profiles.")
+    return rows
+
+
+@app.command("profiles")
+def profiles(as_json: JsonFlag = False) -> None:
+    """List the price profiles.
+
+    Example: spikeattn energy profiles
+    """
+    from neuromorphic.energy import load_profile
+    from neuromorphic.energy import profiles as names
+
+    found = [load_profile(name) for name in names()]
+    if as_json:
+        print_json([{"name": p.name, "title": p.title, "node_nm": p.node_nm, "date": p.date, "source": p.source,
+                     "verified": p.verified, "prices_pj": {name: price.pj for name, price in p.prices.items()}}
+                    for p in found])
+        return
+    from neuromorphic.report.table import Cell, Column, Table
+    from neuromorphic.report.terminal import output, rich_table
+
+    columns = (Column("profile", "", number=False), Column("title", "", number=False), Column("MAC [pJ]", ""),
+               Column("AC [pJ]", ""), Column("verified", "", number=False), Column("source", "", number=False))
+    cells = tuple((Cell(p.name), Cell(p.title), Cell(_pj(p, "MAC")), Cell(_pj(p, "AC")),
+                   Cell("yes" if p.verified else "no"), Cell(p.source)) for p in found)
+    output().print(rich_table(Table(columns, cells)))
+
+
+def _pj(profile, operation: str) -> str:
+    value = profile.pj(operation)
+    return "–" if value is None else f"{value:g}"

@@ -1,0 +1,106 @@
+"""What the words on a command line stand for: a model by name or directory, inputs by name."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+PROFILES = ("horowitz45_fp32", "horowitz45_int8_acc32")
+NOISE = "noise"
+UNTRAINED = "not trained: weights as initialised, seed 0"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that was asked for. training: how its weights came about, None if unknown."""
+
+    label: str
+    model: "nn.Module"
+    training: str | None
+
+
+def load_model(source: str, **changes: Any) -> Source:
+    """A saved model from its directory, else a registered one with the weights of its initialisation."""
+    import torch
+
+    from spikeattn import create_model, from_pretrained, list_models
+
+    directory = model_directory(Path(source))
+    if directory is not None:
+        if any(value is not None for value in changes.values()):
+            raise typer.BadParameter(f"{source} is a saved model; --attention and --timesteps are for names of models.")
+        return Source(Path(source).name, from_pretrained(directory), read_training(directory))
+    if source not in list_models():
+        raise typer.BadParameter(f"{source!r} is neither a directory with a saved model nor a model's name. "
+                                 f"{nearest(source, list_models())}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = create_model(source, **changes).eval()
+    return Source(source, model, UNTRAINED)
+
+
+def model_directory(path: Path) -> Path | None:
+    """The directory itself, or the best or last model of a training run in it."""
+    if not path.is_dir():
+        return None
+    return next((place for place in (path, path / "best", path / "last") if (place / "config.json").is_file()), path)
+
+
+def read_training(directory: Path) -> str | None:
+    """One sentence from the recipe that lies beside the weights, if it does."""
+    for path in (directory / "recipe.json", directory.parent / "recipe.json"):
+        try:
+            recipe = json.loads(path.read_text(encoding="utf-8"))
+            return (f"trained for {int(recipe['schedule']['epochs'])} epochs on {recipe['data']['name']}, "
+                    f"seed {int(recipe['seed'])}")
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def default_data(model: "nn.Module") -> str:
+    """The bundled digits where they fit, else noise."""
+    config = getattr(model, "config", None)
+    fits = config is not None and (config.in_channels, *config.image_size) == (1, 8, 8)
+    return "digits" if fits else NOISE
+
+
+def inputs(model: "nn.Module", data: str, samples: int, batch: int) -> "Iterator[tuple[Tensor, Tensor] | Tensor]":
+    """Batches for a trace: test pictures with their labels, or uniform noise of the model's shape."""
+    import torch
+
+    from spikeattn.data import DATASETS, load
+    from spikeattn.data.batches import evaluation_batches
+
+    if data == NOISE:
+        config = model.config
+        shape = (samples, config.in_channels, *config.image_size)
+        yield from torch.rand(shape, generator=torch.Generator().manual_seed(0)).split(batch)
+        return
+    if data not in DATASETS:
+        raise typer.BadParameter(f"{data!r} is not a data set. {nearest(data, [*DATASETS, NOISE])}")
+    test = load(data).test
+    for images, labels in evaluation_batches(test.select(torch.arange(min(samples, len(test)))), batch):
+        yield test.normalise(test.scale(images)), labels
+
+
+def check_profiles(names: list[str]) -> list[str]:
+    """The names themselves, once each of them is a built-in profile or a TOML file."""
+    from neuromorphic.energy import profiles
+
+    for name in names:
+        if name not in profiles() and not name.endswith(".toml"):
+            raise typer.BadParameter(f"{name!r} is not a price profile. {nearest(name, profiles())}")
+    return names
+
+
+def nearest(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, n=3, cutoff=0.4)
+    return f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(sorted(known))}."
