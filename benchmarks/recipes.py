@@ -1,10 +1,10 @@
-"""Runs recipes with several seeds, stores the results, and prints the table of recipes/README.md from them.
+"""Runs recipes with several seeds, stores the results, and writes the table of recipes/README.md from them.
 
     python benchmarks/recipes.py recipes/digits_*.toml --seeds 0 1 2      writes benchmarks/results/<data>_....json
-    python benchmarks/recipes.py --table                                  the table, from the newest stored results
+    python benchmarks/recipes.py --table                                  that table, from the newest stored results
 
 One picture of a test set of n is 100/n points, and the standard deviation over seeds is given: differences below
-it are noise.
+it are noise. `seconds` is wall time on a machine that others may use, `process_seconds` that of all our threads.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import datetime
 import json
 import re
 import statistics
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +20,35 @@ import torch
 
 from spikeattn.data import load
 from spikeattn.files import write_text
+from spikeattn.models import create_model
 from spikeattn.train import Recipe, build_model, fit
 from spikeattn.train.engine import pick_device
 from spikeattn.train.record import environment
 
+PICTURES = {"digits": (1, 8), "mnist": (1, 28), "cifar10": (3, 32)}  # channels and side
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, RECIPES = ROOT / "benchmarks" / "results", ROOT / "recipes"
 
 
 def run_recipe(path: Path, seeds: list[int], device: str) -> dict[str, Any]:
     """Train one recipe once per seed; nothing is chosen by the test set."""
-    runs, parameters = [], 0
+    runs = []
     for seed in seeds:
         recipe = Recipe.read(path).override({"seed": seed, "device": device})
         splits = load(recipe.data.name, recipe.data.root)
-        model = build_model(recipe, splits)
-        parameters = sum(p.numel() for p in model.parameters())
-        result = fit(model, splits, recipe)
+        began = time.process_time()
+        result = fit(build_model(recipe, splits), splits, recipe)
         runs.append({
             "seed": seed, "accuracy": result.test.accuracy, "correct": result.test.correct,
-            "count": result.test.count, "train_seconds": round(result.seconds, 1), "complaints": result.complaints,
+            "count": result.test.count, "seconds": round(result.seconds, 1),
+            "process_seconds": round(time.process_time() - began, 1), "complaints": result.complaints,
             "weights_hash": result.weights_hash, "loss_per_epoch": [round(e["loss"], 4) for e in result.epochs],
         })
         print(f"{path.stem} seed {seed}: {100 * result.test.accuracy:.2f} % in {result.seconds:.0f} s", flush=True)
     accuracies = [run["accuracy"] for run in runs]
     return {
-        "recipe": path.stem, "settings": Recipe.read(path).to_dict(), "parameters": parameters, "runs": runs,
+        "recipe": path.stem, "settings": Recipe.read(path).to_dict(), "parameters": parameters(Recipe.read(path)),
+        "runs": runs,
         "accuracy_mean": statistics.mean(accuracies),
         "accuracy_sd": statistics.stdev(accuracies) if len(runs) > 1 else None,
     }
@@ -68,6 +72,16 @@ def store(data: str, rows: list[dict[str, Any]], device: torch.device, directory
     return write_text(path, json.dumps(document, indent=1) + "\n")
 
 
+def parameters(recipe: Recipe) -> int:
+    """Of the recipe's model, built without memory for its weights."""
+    channels, side = PICTURES[recipe.data.name]
+    section = recipe.model
+    with torch.device("meta"):
+        model = create_model(section.name, attention=section.attention, timesteps=section.timesteps, num_classes=10,
+                             in_channels=channels, image_size=side, **section.sizes)
+    return sum(p.numel() for p in model.parameters())
+
+
 def table(recipes: Path = RECIPES, results: Path = RESULTS) -> str:
     """One row per recipe; the newest stored result of exactly this recipe, or "not run"."""
     stored = [json.loads(path.read_text(encoding="utf-8")) | {"file": path.name} for path in results.glob("*.json")]
@@ -75,23 +89,31 @@ def table(recipes: Path = RECIPES, results: Path = RESULTS) -> str:
     lines = ["| recipe | parameters | T | epochs | test accuracy, mean ± sd | seeds | hardware | result |",
              "|---|---|---|---|---|---|---|---|"]
     for path in sorted(recipes.glob("*.toml")):
-        settings = Recipe.read(path).to_dict()
+        recipe = Recipe.read(path)
+        settings, size = recipe.to_dict(), parameters(recipe)
         found = [(document, row) for document in stored for row in document["rows"]
-                 if row["recipe"] == path.stem and row["settings"] == settings]
-        start = f"| [{path.stem}]({path.name}) |"
+                 if (row.get("recipe"), row.get("settings"), row.get("parameters")) == (path.stem, settings, size)]
+        start = f"| [{path.stem}]({path.name}) | {size:,} "
         middle = f"| {settings['model']['timesteps']} | {settings['schedule']['epochs']} |"
         if not found:
-            lines.append(f"{start} {middle} not run | | | |")
+            lines.append(f"{start}{middle} not run | | | |")
             continue
         document, row = found[-1]
         spread = f" ± {100 * row['accuracy_sd']:.2f}" if row["accuracy_sd"] is not None else ""
         machine, threads = document["environment"]["device"], document["environment"]["threads"]
         where = f"{machine}, {threads} thread{'s' * (threads > 1)}" if machine.startswith("cpu") else machine
         lines.append(
-            f"{start} {row['parameters']:,} {middle} {100 * row['accuracy_mean']:.2f}{spread} % | {len(row['runs'])} | "
+            f"{start}{middle} {100 * row['accuracy_mean']:.2f}{spread} % | {len(row['runs'])} | "
             f"{where} | [{document['date']}](../benchmarks/results/{document['file']}) |"
         )
     return "\n".join(lines)
+
+
+def write_table(path: Path) -> None:
+    """Put the table between its two marks."""
+    before, _, rest = path.read_text(encoding="utf-8").partition("<!-- table -->\n")
+    after = rest.partition("<!-- /table -->")[2]
+    write_text(path, f"{before}<!-- table -->\n{table()}\n<!-- /table -->{after}")
 
 
 def main() -> None:
@@ -99,10 +121,10 @@ def main() -> None:
     parser.add_argument("recipes", nargs="*", type=Path, help="TOML files, all of one data set")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--table", action="store_true", help="print the table of the stored results")
+    parser.add_argument("--table", action="store_true", help="write the table of the stored results")
     arguments = parser.parse_args()
     if arguments.table:
-        print(table())
+        write_table(RECIPES / "README.md")
         return
     names = {Recipe.read(path).data.name for path in arguments.recipes}
     if len(names) != 1:

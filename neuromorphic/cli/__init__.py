@@ -1,5 +1,5 @@
 """The command line: `spikeattn <verb>`. One verb, one file; torch is imported inside the verbs that need it."""
 
-from neuromorphic.cli.app import app, main
+from neuromorphic.cli.app import main
 
-__all__ = ["app", "main"]
+__all__ = ["main"]

@@ -46,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _fail(error)
     if code == 130:
         _say("stopped from the keyboard")
-    return code if isinstance(code, int) else 0 if arguments else 2
+    if not arguments:
+        return 2
+    return code if isinstance(code, int) else 0
 
 
 def _fail(error: Exception) -> int:

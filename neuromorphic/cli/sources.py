@@ -57,12 +57,17 @@ def read_training(directory: Path) -> str | None:
     """One sentence from the recipe that lies beside the weights, if it does."""
     for path in (directory / "recipe.json", directory.parent / "recipe.json"):
         try:
-            recipe = json.loads(path.read_text(encoding="utf-8"))
-            return (f"trained for {int(recipe['schedule']['epochs'])} epochs on {recipe['data']['name']}, "
-                    f"seed {int(recipe['seed'])}")
+            return training_sentence(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return None
+
+
+def training_sentence(recipe: dict[str, Any]) -> str:
+    """How weights came about, from a recipe as plain data."""
+    epochs = int(recipe["schedule"]["epochs"])
+    return (f"trained on {recipe['data']['name']} for {epochs} epoch{'' if epochs == 1 else 's'}, "
+            f"seed {int(recipe['seed'])}")
 
 
 def default_data(model: "nn.Module") -> str:

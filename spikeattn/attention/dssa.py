@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeattn.attention.attention import Attention, as_neuron, check_grid
-from spikeattn.attention.projection import SPIKE_POWER, Projection, init_current
+from spikeattn.attention.projection import Projection, init_current, spike_power
 from spikeattn.neurons import LIF, Activation, Neuron
 from spikeattn.types import State, detach_state
 
@@ -113,5 +113,6 @@ class DualSpikeSelfAttention(Attention):
 
     def init_firing(self, tokens: int, output_scale: float) -> None:
         """The scales c_1, c_2 hand the deviation of Y on to both neurons: it starts at their threshold."""
-        init_current(self.reduce, self.norm, self.attn_neuron.threshold_current, SPIKE_POWER)
-        self.proj.init_firing(output_scale)
+        power = spike_power(self.attn_neuron)
+        init_current(self.reduce, self.norm, self.attn_neuron.threshold_current, power)
+        self.proj.init_firing(output_scale, power)

@@ -14,11 +14,28 @@ from torch import Tensor, nn
 SPIKE_POWER = 0.2  # mean square of a spiking input that fires at 20 %, the rate that initialisation aims at
 
 
+def spike_power(neuron: nn.Module) -> float:
+    """Mean square of what `neuron` sends for a normal current whose deviation is its threshold.
+
+    0.2 for spikes; for the levels k of a graded neuron sum_k k^2 P(k - 1/2 < z < k + 1/2) = 0.54, smaller by
+    levels^2 if they are divided by their number.
+    """
+    if getattr(neuron, "alphabet", "real") != "graded":
+        return SPIKE_POWER
+    return 0.54 / (neuron.levels**2 if neuron.normalise else 1)
+
+
 class ChannelNorm(nn.BatchNorm1d):
     """Batch norm over the last axis of (..., D): statistics over time, batch and tokens together."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.reshape(-1, x.shape[-1])).view(x.shape)
+        rows = x.reshape(-1, x.shape[-1])
+        if self.training and x.device.type == "cpu":
+            # PyTorch's CPU kernel for (rows, D) adds up all rows one after another, which costs float32 statistics
+            # about one digit; its kernel for (1, D, rows) does not
+            columns = super().forward(rows.mT.contiguous().unsqueeze(0))
+            return columns.squeeze(0).mT.contiguous().view(x.shape)
+        return super().forward(rows).view(x.shape)
 
 
 class Projection(nn.Module):

@@ -19,7 +19,7 @@ from typing import NamedTuple, Self
 from torch import Tensor
 
 from spikeattn.attention.attention import Attention, as_neuron
-from spikeattn.attention.projection import Projection
+from spikeattn.attention.projection import SPIKE_POWER, Projection
 from spikeattn.neurons import LIF, Activation, Neuron
 from spikeattn.types import State, detach_state
 
@@ -39,6 +39,8 @@ class QKAttention(Attention):
     attn_threshold: threshold of the gates' neuron, 0.5 in the published code: one query spike opens a gate.
     bias: biases of W_q and W_k; proj_bias: that of W_o.
     """
+
+    input_power = SPIKE_POWER  # mean square of the input that initialisation counts on
 
     def __init__(self, dim: int, heads: int, *, neuron: Neuron | type[Neuron] = LIF, attn_threshold: float = 0.5,
                  bias: bool = False, proj_bias: bool = True):
@@ -78,10 +80,10 @@ class QKAttention(Attention):
         return self.proj(self.merge(gates * self.split(k))), QKAttentionState(q_state, k_state, attn_state)
 
     def init_firing(self, tokens: int, output_scale: float) -> None:
-        """Queries start at the rate f at which a gate of n queries opens half of the time: 1 - (1 - f)^n = 1/2."""
+        """Queries start at the rate f at which half of the gates, of n queries each, open: 1 - (1 - f)^n = 1/2."""
         rate = max(0.01, 1 - 0.5 ** (1 / self.queries_per_gate(tokens)))
         deviations = max(0.25, -NormalDist().inv_cdf(rate))  # where a unit normal exceeds its threshold at that rate
-        self.q.init_firing(self.q_neuron.threshold_current / deviations)
+        self.q.init_firing(self.q_neuron.threshold_current / deviations, self.input_power)
         self.k.init_firing(self.k_neuron.threshold_current)
         self.proj.init_firing(output_scale)
 
@@ -95,6 +97,10 @@ class TokenQKAttention(QKAttention):
     >>> out.shape, state.attn.v.shape                # one gate for each head and token
     (torch.Size([4, 1, 6, 16]), torch.Size([1, 2, 6, 1]))
     """
+
+    # its gates add few, rare query spikes, and rare events depend strongly on the input: it is taken to be as strong
+    # as the sums of spikes in a host with spike shortcuts, where this mechanism stands
+    input_power = 2 * SPIKE_POWER
 
     def gate_current(self, q: Tensor) -> Tensor:
         return q.sum(-1, keepdim=True)

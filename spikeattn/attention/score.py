@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 from torch import Tensor, nn
 
 from spikeattn.attention.attention import Attention, as_neuron
-from spikeattn.attention.projection import Projection
+from spikeattn.attention.projection import Projection, spike_power
 from spikeattn.neurons import LIF, Activation, Neuron
 from spikeattn.types import State, detach_state
 
@@ -38,6 +38,7 @@ class ScoreAttention(Attention):
 
     signed_scores = False  # queries, keys and the output are ternary
     spiking_values = True  # False: V stays a membrane current
+    input_power: float | None = None  # mean square of the input at initialisation, where the host knows it
 
     def __init__(self, dim: int, heads: int, *, neuron: Neuron | type[Neuron] = LIF, attn_threshold: float = 0.5,
                  bias: bool = False):
@@ -73,6 +74,14 @@ class ScoreAttention(Attention):
 
     def forward(self, x: Tensor, state: ScoreAttentionState | None = None, *,
                 grid: tuple[int, int] | None = None, mask: Tensor | None = None) -> tuple[Tensor, State]:
+        (q, k, v), state = self.project(x, state, grid)
+        current = self.merge(self.mix(self.split(q), self.split(k), self.split(v), mask))
+        spikes, attn_state = self.attn_neuron(current, state.attn)
+        return self.proj(spikes, grid), state._replace(attn=attn_state)
+
+    def project(self, x: Tensor, state: ScoreAttentionState | None,
+                grid: tuple[int, int] | None) -> tuple[tuple[Tensor, ...], ScoreAttentionState]:
+        """Queries, keys and values (T, B, N, D), and the state with their new membranes (`attn` still the old one)."""
         self.check_input(x)
         state = state or ScoreAttentionState()
         q, q_state = self.q_neuron(self.q(x, grid), state.q)
@@ -80,15 +89,18 @@ class ScoreAttention(Attention):
         v, v_state = self.v(x, grid), None
         if self.v_neuron is not None:
             v, v_state = self.v_neuron(v, state.v)
-        current = self.merge(self.mix(self.split(q), self.split(k), self.split(v), mask))
-        spikes, attn_state = self.attn_neuron(current, state.attn)
-        return self.proj(spikes, grid), ScoreAttentionState(q_state, k_state, v_state, attn_state)
+        return (q, k, v), ScoreAttentionState(q_state, k_state, v_state, state.attn)
 
     def init_firing(self, tokens: int, output_scale: float) -> None:
-        self.q.init_firing(self.q_neuron.threshold_current)
-        self.k.init_firing(self.k_neuron.threshold_current)
-        self.v.init_firing(self.value_scale(tokens))
-        self.proj.init_firing(output_scale)
+        self.init_input(self.q, self.q_neuron.threshold_current)
+        self.init_input(self.k, self.k_neuron.threshold_current)
+        self.init_input(self.v, self.value_scale(tokens))
+        self.proj.init_firing(output_scale, spike_power(self.attn_neuron))
+
+    def init_input(self, projection: nn.Module, scale: float) -> None:
+        """Initialise W_q, W_k or W_v for what the host's neuron sends (its `input_power`, or that of q's neuron)."""
+        power = spike_power(self.q_neuron) if self.input_power is None else self.input_power
+        projection.init_firing(scale, power)
 
     @abstractmethod
     def value_scale(self, tokens: int) -> float:

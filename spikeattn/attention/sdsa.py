@@ -52,7 +52,7 @@ class SpikeDrivenSelfAttention(ScoreAttention):
 
     def forward(self, x: Tensor, state: ScoreAttentionState | None = None, *, grid: tuple[int, int] | None = None,
                 mask: Tensor | None = None) -> tuple[Tensor, ScoreAttentionState]:
-        (q, k, v), state = self.project(x, state)
+        (q, k, v), state = self.project(x, state, grid)
         if self.erode:
             grid = check_grid(self, x, grid)
             k, v = thicken(k, grid), thicken(v, grid)
@@ -60,7 +60,7 @@ class SpikeDrivenSelfAttention(ScoreAttention):
         q, k, v = self.split(q), self.split(k), self.split(v)
         gates, attn_state = self.attn_neuron(self.merge(self.mix(q, k, v, mask)), state.attn)
         gated = q * self.split(gates)
-        return self.proj(self.merge(self.plane(gated))), state._replace(attn=attn_state)
+        return self.proj(self.merge(self.plane(gated)), grid), state._replace(attn=attn_state)
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         """The current of the gates, (T, B, H, 1, d)."""
@@ -81,16 +81,16 @@ class SpikeDrivenSelfAttention(ScoreAttention):
         return self.v_neuron.threshold_current
 
     def init_firing(self, tokens: int, output_scale: float) -> None:
-        """Keys and values start at the rate f at which a gate opens about two times in three:
+        """Keys and values start at the rate f at which each channel meets one coincidence per step:
 
-            N f^2 = threshold_current(gate)                           without event mode
-            N (1 - (1 - p^2)^9) = threshold_current(gate)             p = 1 - (1 - f)^9, with it
+            N p^2 = threshold_current(gate)           p = f, in event mode p = 1 - (1 - f)^9
+
+        In event mode coincidences come in clumps, but the maxima over (N, d) give each to three channels. Below a
+        rate of 1.8 % a layer counts as silent: with more than 60 tokens event mode opens its gates more often.
         """
         super().init_firing(tokens, output_scale)
-        window = 9 if self.erode else 1
-        share = min(0.5, self.attn_neuron.threshold_current / tokens)
-        both = 1 - (1 - share) ** (1 / window)
-        rate = min(0.4, max(0.01, 1 - (1 - both**0.5) ** (1 / window)))
+        meeting = min(0.5, (self.attn_neuron.threshold_current / tokens) ** 0.5)
+        rate = max(0.018, 1 - (1 - meeting) ** (1 / 9) if self.erode else min(0.4, meeting))
         deviations = -NormalDist().inv_cdf(rate)  # where a unit normal exceeds its threshold at that rate
         for projection, neuron in ((self.k, self.k_neuron), (self.v, self.v_neuron)):
             projection.init_firing(neuron.threshold_current / deviations)

@@ -9,9 +9,6 @@ Source: Yao et al., "Scaling Spike-driven Transformer with Efficient Spike Firin
 2025), arXiv 2411.16061, and its code (`MS_Attention_linear`).
 """
 
-import torch
-from torch import Tensor
-
 from spikeattn.attention.projection import Projection
 from spikeattn.attention.ssa import SpikingSelfAttention
 from spikeattn.neurons import ILIF, Neuron
@@ -34,9 +31,3 @@ class SpikeDrivenSelfAttentionV3(SpikingSelfAttention):
         self.value_ratio = value_ratio
         self.build_projections(Projection, value_dim=value_ratio * dim, bias=bias)
         self.init_firing(tokens=64, output_scale=self.q_neuron.threshold_current)
-
-    def mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        scores = torch.matmul(q, k.mT)
-        if mask is not None:
-            scores = scores * mask.to(scores.dtype)
-        return torch.matmul(scores, v) * self.scale

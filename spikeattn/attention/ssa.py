@@ -34,12 +34,18 @@ class SpikingSelfAttention(ScoreAttention):
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         if mask is None and q.shape[-2] > q.shape[-1]:
-            summary = ternary_matmul(v.mT, k.mT)  # (.., d, d): V^T K
-            return ternary_matmul(q, summary) * self.scale
-        scores = ternary_matmul(q, k)
+            summary = self.product(v.mT, k.mT)  # (.., d, d): V^T K
+            return self.product(q, summary) * self.scale
+        scores = self.product(q, k)
         if mask is not None:
             scores = scores * mask.to(scores.dtype)
-        return ternary_matmul(scores, v.mT) * self.scale
+        return self.product(scores, v.mT) * self.scale
+
+    def product(self, left: Tensor, right: Tensor) -> Tensor:
+        """left right^T of spikes, exact; levels divided by their number are exact fractions, which the op refuses."""
+        if getattr(self.q_neuron, "normalise", False):
+            return left @ right.mT
+        return ternary_matmul(left, right)
 
     def value_scale(self, tokens: int) -> float:
         return self.v_neuron.threshold_current
@@ -53,7 +59,7 @@ class SpikingSelfAttention(ScoreAttention):
         keys = self.scale * tokens * (self.dim // self.heads)
         rate = min(0.4, max(0.05, (self.attn_neuron.threshold_current / keys) ** (1 / 3)))
         for projection, neuron in ((self.q, self.q_neuron), (self.k, self.k_neuron), (self.v, self.v_neuron)):
-            projection.init_firing(neuron.threshold_current * deviation(neuron, rate))
+            self.init_input(projection, neuron.threshold_current * deviation(neuron, rate))
 
 
 def deviation(neuron: Neuron, mean: float) -> float:

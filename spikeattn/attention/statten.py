@@ -59,7 +59,7 @@ class SpatialTemporalAttention(ScoreAttention):
     def forward(self, x: Tensor, state: ScoreAttentionState | None = None, *, grid: tuple[int, int] | None = None,
                 mask: Tensor | None = None) -> tuple[Tensor, ScoreAttentionState]:
         check_mask(type(self).__name__, mask)
-        (q, k, v), state = self.project(x, state)
+        (q, k, v), state = self.project(x, state, grid)
         scale = self.scale
         if self.erode or scale is None:
             grid = check_grid(self, x, grid)
@@ -75,7 +75,7 @@ class SpatialTemporalAttention(ScoreAttention):
         spikes, attn_state = self.attn_neuron(current, state.attn)
         if self.erode:
             spikes = spikes * x + x
-        return self.proj(spikes), state._replace(attn=attn_state)
+        return self.proj(spikes, grid), state._replace(attn=attn_state)
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float = 1.0) -> Tensor:
         queries, keys, values = self.join(q), self.join(k), self.join(v)  # (T/tau, B, H, tau N, d)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from spikeattn.attention.projection import SPIKE_POWER
+from spikeattn.attention.projection import spike_power
 from spikeattn.blocks.mlp import MLPState
 from spikeattn.blocks.residual import Residual
 from spikeattn.blocks.separable import SeparableConv
@@ -30,8 +30,9 @@ class ConvMLP(nn.Module):
         return self.fc2(spikes), MLPState(hidden)
 
     def init_firing(self, output_scale: float) -> None:
-        self.fc1.init_firing(self.neuron.threshold_current, SPIKE_POWER)
-        self.fc2.init_firing(output_scale, SPIKE_POWER)
+        power = spike_power(self.neuron)
+        self.fc1.init_firing(self.neuron.threshold_current, power)
+        self.fc2.init_firing(output_scale, power)
 
 
 class ConvBlockState(NamedTuple):

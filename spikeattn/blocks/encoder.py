@@ -58,7 +58,8 @@ class EncoderBlock(nn.Module):
         neuron = neuron() if isinstance(neuron, type) else neuron
         if isinstance(attention, type):
             attention = attention.in_host(dim, heads, neuron=neuron, tokens=tokens, bias=bias, **options)
-        self.shortcut, self.inner_shortcut = shortcut, inner_shortcut
+        self.shortcut, self.attn_shortcut = shortcut, shortcut
+        self.inner_shortcut = inner_shortcut
         self.attn_neuron = None if isinstance(attention, Identity) else neuron.clone()
         self.attn = attention
         self.mlp_neuron, self.mlp = neuron.clone(), MLP(dim, round(dim * mlp_ratio), neuron=neuron.clone())
@@ -69,7 +70,7 @@ class EncoderBlock(nn.Module):
         state = state or EncoderState()
         attn_state = None
         if self.attn_neuron is not None:
-            x, attn_state = self.shortcut(x, self.attn, self.attn_neuron, state.attn, grid=grid)
+            x, attn_state = self.attn_shortcut(x, self.attn, self.attn_neuron, state.attn, grid=grid)
         mlp = self._two_shortcuts if self.inner_shortcut else self._one_shortcut
         x, mlp_state = mlp(x, state.mlp)
         return x, EncoderState(attn_state, mlp_state)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from spikeattn.attention.projection import SPIKE_POWER
+from spikeattn.attention.projection import spike_power
 from spikeattn.blocks.stem import ConvNorm
 from spikeattn.types import State, detach_state
 
@@ -49,6 +49,7 @@ class GroupFFN(nn.Module):
         return self.down(spikes), GroupFFNState(group, down)
 
     def init_firing(self, output_scale: float) -> None:
-        self.up.init_firing(self.group_neuron.threshold_current, SPIKE_POWER)
-        self.group.init_firing(0.5 * self.down_neuron.threshold_current, SPIKE_POWER)
-        self.down.init_firing(output_scale, SPIKE_POWER)
+        power = spike_power(self.group_neuron)
+        self.up.init_firing(self.group_neuron.threshold_current, power)
+        self.group.init_firing(0.5 * self.down_neuron.threshold_current, power)
+        self.down.init_firing(output_scale, power)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from spikeattn.attention.projection import SPIKE_POWER, Projection
+from spikeattn.attention.projection import Projection, spike_power
 from spikeattn.types import State, detach_state
 
 
@@ -32,6 +32,7 @@ class MLP(nn.Module):
         hidden, hidden_state = self.neuron(self.fc1(x), state.hidden if state else None)
         return self.fc2(hidden), MLPState(hidden_state)
 
-    def init_firing(self, output_scale: float, input_power: float = SPIKE_POWER) -> None:
-        self.fc1.init_firing(self.neuron.threshold_current, input_power)
-        self.fc2.init_firing(output_scale)
+    def init_firing(self, output_scale: float, input_power: float | None = None) -> None:
+        power = spike_power(self.neuron)  # the input comes from a neuron of the same kind unless told otherwise
+        self.fc1.init_firing(self.neuron.threshold_current, power if input_power is None else input_power)
+        self.fc2.init_firing(output_scale, power)

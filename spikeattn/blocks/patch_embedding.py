@@ -22,8 +22,8 @@ from spikeattn.attention.projection import SPIKE_POWER
 from spikeattn.blocks.stem import ConvNorm, SpikePool, Stage, Stem
 from spikeattn.types import State, detach_state
 
-
-POOLED = 0.5  # the largest of 9 unit normals exceeds 2 about as often as a single one exceeds 1
+CHAIN_POWER = 0.12  # mean square of the spikes inside a chain: a current that deviates by one threshold fires so
+POOLED = 0.65  # the largest of 9 unit normals exceeds 1.5 about half of the time
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ class SpikeEmbedding(PatchEmbedding):
         """input_power: mean square of what comes in, 1 for a standardised picture."""
         for index, neuron in enumerate(self.neurons):
             scale = neuron.threshold_current * self.pooled(index)
-            self.convs[index].init_firing(scale, SPIKE_POWER if index else input_power)
-        self.shortcut.init_firing(self.shortcut_neuron.threshold_current, SPIKE_POWER if self.branch else input_power)
+            self.convs[index].init_firing(scale, CHAIN_POWER if index else input_power)
+        self.shortcut.init_firing(self.shortcut_neuron.threshold_current, CHAIN_POWER if self.branch else input_power)
 
 
 class MembraneEmbedding(PatchEmbedding):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from spikeattn.attention.projection import SPIKE_POWER
+from spikeattn.attention.projection import spike_power
 from spikeattn.blocks.stem import ConvNorm
 from spikeattn.types import State, detach_state
 
@@ -44,8 +44,9 @@ class SeparableConv(nn.Module):
         return self.project(mixed), SeparableState(hidden)
 
     def init_firing(self, output_scale: float) -> None:
-        self.expand.init_firing(self.neuron.threshold_current, SPIKE_POWER)
-        nn.init.normal_(self.depthwise.weight, std=(self.depthwise.weight[0].numel() * SPIKE_POWER) ** -0.5)
+        power = spike_power(self.neuron)
+        self.expand.init_firing(self.neuron.threshold_current, power)
+        nn.init.normal_(self.depthwise.weight, std=(self.depthwise.weight[0].numel() * power) ** -0.5)
         self.project.init_firing(output_scale, 1.0)
 
 
@@ -68,6 +69,7 @@ class SpikingSeparableConv(nn.Module):
         return self.project(spikes), SeparableState(hidden, mixed)
 
     def init_firing(self, output_scale: float) -> None:
-        self.expand.init_firing(self.neuron.threshold_current, SPIKE_POWER)
-        self.depthwise.init_firing(self.mixed_neuron.threshold_current, SPIKE_POWER)
-        self.project.init_firing(output_scale, SPIKE_POWER)
+        power = spike_power(self.neuron)
+        self.expand.init_firing(self.neuron.threshold_current, power)
+        self.depthwise.init_firing(self.mixed_neuron.threshold_current, power)
+        self.project.init_firing(output_scale, power)

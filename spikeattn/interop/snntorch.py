@@ -64,6 +64,9 @@ def wrap(neuron: nn.Module) -> SNNTorchNeuron:
 
         import snntorch
         block = EncoderBlock(32, 4, attention=SpikingSelfAttention, neuron=wrap(snntorch.Leaky(beta=0.5)))
+
+    Blocks with it compile and export with a fixed number of time steps, except with reset_delay=False, where snnTorch
+    branches on the value of a tensor. `convert` has neither limit.
     """
     return SNNTorchNeuron(neuron)
 

@@ -3,18 +3,33 @@
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 
-from spikeattn.models import cat, maxformer, qkformer, sdt, spikformer, spikingformer, statten, vit
+from spikeattn.models import (
+    cat,
+    espikformer,
+    maxformer,
+    metaspikformer,
+    qkformer,
+    sdt,
+    spikformer,
+    spikingformer,
+    spikingresformer,
+    statten,
+    vit,
+)
 from spikeattn.models.cat import CircularTransformer
 from spikeattn.models.config import ModelConfig, Part, attention_schedule, check_keys, nearest
+from spikeattn.models.espikformer import ESpikformer, ESpikformerConfig
 from spikeattn.models.hierarchical import HierarchicalConfig, HierarchicalTransformer
 from spikeattn.models.isotropic import ModelState, SpikingTransformer
 from spikeattn.models.maxformer import MaxFormer, MaxFormerConfig
+from spikeattn.models.metaspikformer import MetaSpikformer, MetaSpikformerConfig
 from spikeattn.models.model import SpikingModel
 from spikeattn.models.pretrained import from_pretrained, load_weights
 from spikeattn.models.qkformer import QKFormer, QKFormerConfig
 from spikeattn.models.sdt import SpikeDrivenConfig, SpikeDrivenTransformer
 from spikeattn.models.spikformer import Spikformer, SpikformerConfig
 from spikeattn.models.spikingformer import Spikingformer, SpikingformerConfig
+from spikeattn.models.spikingresformer import SpikingResformer, SpikingResformerConfig
 from spikeattn.models.statten import STAtten, STAttenConfig
 from spikeattn.models.vit import VisionTransformer
 
@@ -28,7 +43,9 @@ class Entry:
 
 
 FAMILIES = ((Spikformer, spikformer), (Spikingformer, spikingformer), (VisionTransformer, vit),
-            (CircularTransformer, cat), (QKFormer, qkformer), (MaxFormer, maxformer), (SpikeDrivenTransformer, sdt), (STAtten, statten))
+            (CircularTransformer, cat), (QKFormer, qkformer), (MaxFormer, maxformer),
+            (SpikeDrivenTransformer, sdt), (STAtten, statten), (SpikingResformer, spikingresformer),
+            (MetaSpikformer, metaspikformer), (ESpikformer, espikformer))
 MODELS: dict[str, Entry] = {
     name: Entry(model, replace(config, name=name))
     for model, family in FAMILIES for name, config in family.MODELS.items()
@@ -71,8 +88,10 @@ def create_model(name: str, *, attention=None, neuron=None, num_classes: int | N
 
 
 __all__ = [
-    "MODELS", "CircularTransformer", "Entry", "HierarchicalConfig", "HierarchicalTransformer", "MaxFormer",
-    "MaxFormerConfig", "ModelConfig", "ModelState", "Part", "QKFormer", "QKFormerConfig", "STAtten", "STAttenConfig", "SpikeDrivenConfig", "SpikeDrivenTransformer", "Spikformer",
-    "SpikformerConfig", "SpikingModel", "SpikingTransformer", "Spikingformer", "SpikingformerConfig",
+    "MODELS", "CircularTransformer", "ESpikformer", "ESpikformerConfig", "Entry", "HierarchicalConfig",
+    "HierarchicalTransformer", "MaxFormer", "MaxFormerConfig", "MetaSpikformer", "MetaSpikformerConfig",
+    "ModelConfig", "ModelState", "Part", "QKFormer", "QKFormerConfig", "STAtten", "STAttenConfig",
+    "SpikeDrivenConfig", "SpikeDrivenTransformer", "Spikformer", "SpikformerConfig", "SpikingModel",
+    "SpikingResformer", "SpikingResformerConfig", "SpikingTransformer", "Spikingformer", "SpikingformerConfig",
     "VisionTransformer", "attention_schedule", "create_model", "from_pretrained", "list_models", "load_weights",
 ]

@@ -1,7 +1,7 @@
 """Configurations: everything needed to build a model again, as plain data."""
 
 import inspect
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any, Literal, Self
 
@@ -13,6 +13,9 @@ def nearest(name: str, known) -> str:
     """`known` as a phrase for an error message, the names most like `name` first."""
     close = get_close_matches(str(name), list(known), n=3, cutoff=0.4)
     return f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(sorted(known))}."
+
+
+DECIDED_BY_HOST = {"dim", "heads", "neuron", "bias", "tokens"}  # arguments of a mechanism that are no options
 
 
 @dataclass(frozen=True)
@@ -34,23 +37,17 @@ class Part:
     @classmethod
     def attention(cls, attention: "str | dict | Part | type[Attention]") -> Self:
         """From a name, a class or the data of a config file; options are those of the class."""
-        part = cls._of(attention, ATTENTIONS, "attention")
-        kind = ATTENTIONS[part.name]
-        # what the host decides is no option of the mechanism
-        allowed = inspect.signature(kind).parameters.keys() - {"dim", "heads", "neuron", "bias", "tokens"}
-        unknown = sorted(part.options.keys() - allowed)
-        if unknown:
-            raise ValueError(
-                f"attention {part.name!r}: options must be among {sorted(allowed)}, got {unknown}. "
-                + nearest(unknown[0], allowed)
-            )
-        return part
+        return cls._of(attention, ATTENTIONS, "attention")
 
     @classmethod
     def _of(cls, value, registry: dict[str, type], role: str) -> Self:
         if isinstance(value, cls):
             value = asdict(value)
         if isinstance(value, dict):
+            if "name" not in value:
+                raise ValueError(
+                    f"{role}: data of a part must have a name, got {value}. Write {{'name': ..., 'options': {{...}}}}."
+                )
             part = cls(value["name"], dict(value.get("options", {})))
         elif isinstance(value, str):
             part = cls(value)
@@ -65,7 +62,17 @@ class Part:
             part = cls(names[0], {} if isinstance(value, type) else value.options())
         if part.name not in registry:
             raise ValueError(f"{role}: must be a known name, got {part.name!r}. {nearest(part.name, registry)}")
+        part._check_options(registry[part.name], role)
         return part
+
+    def _check_options(self, kind: type, role: str) -> None:
+        allowed = inspect.signature(kind).parameters.keys() - DECIDED_BY_HOST
+        unknown = sorted(self.options.keys() - allowed)
+        if unknown:
+            raise ValueError(
+                f"{role} {self.name!r}: options must be among {sorted(allowed)}, got {unknown}. "
+                + nearest(unknown[0], allowed)
+            )
 
     def build(self, registry: dict[str, type], **more):
         return registry[self.name](**self.options, **more)
@@ -74,6 +81,8 @@ class Part:
 def attention_schedule(attention) -> tuple[Part, ...]:
     """One Part, or a sequence of them that the blocks take in turn (CAT-Alter is ("cat", "softmax"))."""
     several = isinstance(attention, list | tuple)
+    if several and not attention:
+        raise ValueError("attention: the schedule must hold at least one part, got an empty one. Name one, say 'bsa'.")
     return tuple(Part.attention(part) for part in (attention if several else (attention,)))
 
 
@@ -107,10 +116,17 @@ class ModelConfig:
         object.__setattr__(self, "attention", attention_schedule(self.attention))
         object.__setattr__(self, "neuron", Part.neuron(self.neuron))
         for name in ("dim", "depth", "heads", "in_channels", "num_classes", "timesteps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{type(self).__name__}: {name} must be at least 1, got {getattr(self, name)}.")
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(
+                    f"{type(self).__name__}: {name} must be a whole number from 1 on, got {value!r}. Leave it out for "
+                    "the default."
+                )
         if self.readout not in ("mean", "steps"):
-            raise ValueError(f"{type(self).__name__}: readout must be 'mean' or 'steps', got {self.readout!r}.")
+            raise ValueError(
+                f"{type(self).__name__}: readout must be 'mean' or 'steps', got {self.readout!r}. 'mean' averages the "
+                "logits of all time steps."
+            )
 
     def resized(self, **changes) -> Self:
         """This configuration with some fields changed; families rescale what depends on them."""
@@ -124,6 +140,12 @@ class ModelConfig:
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """The configuration that `to_dict` gave; an unknown key is an error."""
         check_keys(cls, data)
+        missing = [f.name for f in fields(cls) if f.default is f.default_factory is MISSING and f.name not in data]
+        if missing:
+            raise ValueError(
+                f"{cls.__name__}: every field without a default must be given, got none for {missing}. "
+                "Take the configuration that to_dict gave."
+            )
         return cls(**data)
 
 

@@ -138,14 +138,10 @@ class HierarchicalTransformer(SpikingModel):
     def build_head(self, neuron: Neuron) -> None:
         self.head = nn.Linear(self.config.dim, self.config.num_classes)
 
-    def stream_pictures(self, x: Tensor, state: HierarchicalState) -> tuple[Tensor, tuple[StageState, ...]]:
-        """The pictures (T, B, D, Y, X) behind the last stage."""
+    def stream_features(self, x: Tensor, state: HierarchicalState | None = None) -> tuple[Tensor, HierarchicalState]:
+        state = state or HierarchicalState((None,) * len(self.stages))
         after = []
-        for stage, stage_state in zip(self.stages, state.stages or (None,) * len(self.stages), strict=True):
+        for stage, stage_state in zip(self.stages, state.stages, strict=True):
             x, stage_state = stage(x, stage_state)
             after.append(stage_state)
-        return x, tuple(after)
-
-    def stream_features(self, x: Tensor, state: HierarchicalState | None = None) -> tuple[Tensor, HierarchicalState]:
-        x, stages = self.stream_pictures(x, state or HierarchicalState())
-        return x.flatten(-2).mT, HierarchicalState(stages)
+        return x.flatten(-2).mT, HierarchicalState(tuple(after), state.head)  # (T, B, D, Y, X) -> (T, B, N, D)

@@ -39,12 +39,9 @@ class MaxFormer(HierarchicalTransformer):
         self.head_neuron = neuron.clone()
         super().build_head(neuron)
 
-    def stream_features(self, x: Tensor, state: HierarchicalState | None = None) -> tuple[Tensor, HierarchicalState]:
-        """One token (T, B, 1, D): the spikes of the neuron behind the token mean."""
-        state = state or HierarchicalState()
-        x, stages = self.stream_pictures(x, state)
-        spikes, head = self.head_neuron(x.flatten(-2).mean(-1), state.head)
-        return spikes.unsqueeze(2), HierarchicalState(stages, head)
+    def classify(self, tokens: Tensor, state: HierarchicalState) -> tuple[Tensor, HierarchicalState]:
+        spikes, head = self.head_neuron(tokens.mean(2), state.head)
+        return self.head(spikes), state._replace(head=head)
 
 
 def imagenet_embeddings(dim: int) -> tuple[Embedding, ...]:

@@ -74,15 +74,7 @@ class SpikingModel(nn.Module, ABC):
         """The end of every constructor: initialise the read-out, apply the configuration's neuron overrides."""
         self.stream_chunk = math.lcm(*(layer.stream_chunk for layer in self.modules() if isinstance(layer, Attention)))
         init_head(self.head)
-        for path, changes in self.config.neuron_overrides.items():
-            parent, _, name = path.rpartition(".")
-            neurons = {path: module for path, module in self.named_modules() if isinstance(module, Neuron)}
-            if path not in neurons:
-                raise ValueError(
-                    f"{type(self).__name__}: neuron_overrides must name neurons, got {path!r}. "
-                    f"The first of {len(neurons)} neurons are {list(neurons)[:4]}."
-                )
-            setattr(self.get_submodule(parent), name, neurons[path].clone(**changes))
+        override_neurons(self, self.config.neuron_overrides)
 
     def reset_classifier(self, num_classes: int) -> None:
         """A fresh read-out for another number of classes."""
@@ -110,6 +102,19 @@ class SpikingModel(nn.Module, ABC):
                 "Use spikeattn.from_pretrained, which takes any."
             )
         return model
+
+
+def override_neurons(model: nn.Module, overrides: dict[str, dict]) -> None:
+    """Replace the neurons at the paths of `overrides` by clones with other arguments."""
+    for path, changes in overrides.items():
+        parent, _, name = path.rpartition(".")
+        neurons = {path: module for path, module in model.named_modules() if isinstance(module, Neuron)}
+        if path not in neurons:
+            raise ValueError(
+                f"{type(model).__name__}: neuron_overrides must name neurons, got {path!r}. "
+                f"The first of {len(neurons)} neurons are {list(neurons)[:4]}."
+            )
+        setattr(model.get_submodule(parent), name, neurons[path].clone(**changes))
 
 
 def init_head(head: nn.Linear) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from spikeattn.blocks import Embedding, EncoderBlock, SpikeEmbedding, SpikeShortcut, TimeBatchMerged
+from spikeattn.blocks import Embedding, EncoderBlock, SpikeEmbedding, SpikeShortcut, TimeBatchMergedShortcut
 from spikeattn.models.config import Part
 from spikeattn.models.hierarchical import HierarchicalConfig, HierarchicalTransformer
 
@@ -39,8 +39,8 @@ class QKFormer(HierarchicalTransformer):
 
     def block(self, stage: int, index: int, neuron: nn.Module, tokens: int, **options) -> EncoderBlock:
         block = super().block(stage, index, neuron, tokens, **options)
-        if self.config.time_batch_merged and stage == len(self.config.mixers) and block.attn_neuron is not None:
-            block.attn_neuron = TimeBatchMerged(block.attn_neuron)
+        if self.config.time_batch_merged and stage == len(self.config.mixers):
+            block.attn_shortcut = TimeBatchMergedShortcut()
         return block
 
 

@@ -57,7 +57,7 @@ def dvs(depth: int, dim: int, heads: int) -> SpikformerConfig:
 def digits(depth: int, dim: int, heads: int) -> SpikformerConfig:
     """For 8 x 8 pictures: patches of 2 by a strided convolution, no pooling, so 16 tokens."""
     return SpikformerConfig(dim=dim, depth=depth, heads=heads, stem=((dim // 2, ""), (dim, "stride")),
-                            num_classes=10, in_channels=1, image_size=(8, 8))
+                            num_classes=10, in_channels=1, image_size=(8, 8), mlp_ratio=2.0)
 
 
 MODELS = {

@@ -196,8 +196,10 @@ class _Run:
         loss.backward()
         norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
         correct = (logits.argmax(1) == targets.argmax(1)).sum()
-        values = torch.stack([loss.detach().double(), correct.double(), norm.double()]).tolist()
-        if not all(map(_is_finite, values)):
+        # a neuron turns NaN into silence, so loss and gradients can stay finite while a norm's statistics do not
+        statistics = torch.nn.utils.get_total_norm([b for b in self.model.buffers() if b.is_floating_point()])
+        *values, spoilt = torch.stack([loss.detach(), correct, norm, statistics.to(self.device)]).double().tolist()
+        if not all(map(_is_finite, (*values, spoilt))):
             self._stop(images, buffers, values)
         if self.recipe.optimiser.clip_norm:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.recipe.optimiser.clip_norm, norm)
@@ -237,7 +239,7 @@ class _Run:
         layer = first_non_finite(self.model, images, self._forward)
         _restore(self.model, buffers)
         self.optimiser.zero_grad(set_to_none=True)
-        what = f"loss {values[0]}, gradient norm {values[2]}"
+        what = f"loss {values[0]}, gradient norm {values[2]}, or a norm's statistics"
         step = self.epoch * self.steps + self.step
         self.log.write("stopped", layer=layer, what=what, step=step)
         raise NonFiniteError(layer, what, step)

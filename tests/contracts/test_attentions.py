@@ -7,12 +7,13 @@ from spikeattn.attention import (
     BipolarSelfAttention,
     CircularAttention,
     SoftmaxAttention,
+    SpatialTemporalAttention,
+    SpikeDrivenSelfAttention,
     SpikingSelfAttention,
 )
 from spikeattn.neurons import ILIF, LIF, PLIF
 from spikeattn.testing import AttentionContract
 
-DEFAULTS = {name: kind for name, kind in ATTENTIONS.items()}
 MODES = {
     "bsa-round": (BipolarSelfAttention, {"normaliser": "round"}),
     "bsa-scaled": (BipolarSelfAttention, {"score_scale": 0.5}),
@@ -20,6 +21,10 @@ MODES = {
     "bsa-plif-bias": (BipolarSelfAttention, {"neuron": PLIF, "bias": True}),
     "bsa-integer": (BipolarSelfAttention, {"neuron": ILIF(levels=2, beta=0.5)}),
     "ssa-tau": (SpikingSelfAttention, {"neuron": LIF.from_tau(2.0), "scale": 0.25}),
+    "statten-whole": (SpatialTemporalAttention, {"chunk": 4, "scale": 0.25}),
+    "event-statten": (SpatialTemporalAttention, {"erode": True}),
+    "event-sdsa": (SpikeDrivenSelfAttention, {"erode": "kv"}),
+    "event-sdsa-queries": (SpikeDrivenSelfAttention, {"erode": "qkv"}),
     "softmax-causal": (SoftmaxAttention, {"causal": True}),
     "cat-qkv": (CircularAttention, {"variant": "qkv"}),
     "cat-causal": (CircularAttention, {"causal": True}),
@@ -27,16 +32,17 @@ MODES = {
     "cat-shiftmax": (CircularAttention, {"normaliser": "shiftmax"}),
     "cat-table": (CircularAttention, {"variant": "v", "tokens": 8}),
 }
-EXPONENTIAL = ("softmax", "tmp_softmax", "cat")  # these divide by a sum of exponentials
+DIVIDING = ("softmax", "tmp_softmax", "cat", "dssa")  # by a sum of exponentials, or by a firing rate
+TAKING_MASKS = ("bsa", "ssa", "statten", "tmp_softmax", "softmax")  # the others have no matrix of scores to leave keys out of
 
 
 class TestAttentions(AttentionContract):
-    @pytest.fixture(autouse=True, params=[*DEFAULTS, *MODES])
+    @pytest.fixture(autouse=True, params=[*ATTENTIONS, *MODES])
     def _parameters(self, request):
         name = request.param
-        self.exact = not name.startswith(EXPONENTIAL)
-        self.takes_masks = not name.startswith("cat")  # a circulant matrix reads every coefficient in every row
-        self.kind, self.options = MODES.get(name) or (DEFAULTS[name], {})
+        self.exact = not name.startswith(DIVIDING)
+        self.takes_masks = name.startswith(TAKING_MASKS)
+        self.kind, self.options = MODES.get(name) or (ATTENTIONS[name], {})
 
     def make(self):
         attention = self.kind(self.dim, self.heads, **self.options)

@@ -14,11 +14,21 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from spikeattn.interop.published import engine, spikformer, spikingformer
+from spikeattn.interop.published import (
+    engine,
+    espikformer,
+    maxformer,
+    metaspikformer,
+    qkformer,
+    sdt,
+    spikformer,
+    spikingformer,
+    spikingresformer,
+)
 from spikeattn.interop.published.engine import Origin, Source, Transform
 from spikeattn.models import SpikingTransformer
 
-FAMILIES = (spikformer, spikingformer)
+FAMILIES = (spikformer, spikingformer, sdt, qkformer, spikingresformer, maxformer, metaspikformer, espikformer)
 SOURCES: dict[str, Source] = {source.name: source for family in FAMILIES for source in family.SOURCES}
 
 
@@ -37,7 +47,10 @@ def load(repo: str, config: dict[str, Any], state_dict: dict[str, Tensor]) -> Sp
             f"load: repo must be a known model file, got {repo!r}. "
             + (f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(SOURCES)}.")
         )
-    return engine.load(SOURCES[repo], config, state_dict)
+    # a file with several classes has one source for each, the further ones named "file#Class"
+    same_file = [source for name, source in SOURCES.items() if name.split("#")[0] == repo.split("#")[0]]
+    chosen = [source for source in same_file if config.get("class") in (*source.classes, *source.builders)]
+    return engine.load((chosen or [SOURCES[repo]])[0], config, state_dict)
 
 
 def key_map(model: nn.Module) -> list[tuple[str, str, Transform]]:
@@ -80,7 +93,7 @@ def origin_of(model: nn.Module) -> Origin:
             return Origin(source.name, settings)
     raise ValueError(
         f"published: the model must have the architecture of a published class, got {type(model).__name__}. "
-        f"Known files: {', '.join(SOURCES)}; attention must be 'ssa'."
+        f"Known files: {', '.join(SOURCES)}; the attention must be the published one."
     )
 
 

@@ -56,16 +56,23 @@ class Dead:
     reason: str
 
 
+def isotropic(config: ModelConfig) -> tuple:
+    """What distinguishes models of one width besides their sizes."""
+    return config.stem, config.qkv_bias, {(part.name, part.options.get("scale", 0.125)) for part in config.attention}
+
+
 @dataclass(frozen=True)
 class Source:
     """One public model file.
 
-    name: "owner/repository:path". classes: names under which the class or its builder is known.
+    name: "owner/repository:path". classes: names under which the class or its builder is known. builders: functions
+    that set arguments of the class, by name.
     model: our class. configure(settings, neuron) -> its configuration; `neuron` is {"default": record,
     "overrides": {their path: record}}, and neuron(settings) gives what the file itself sets.
     defaults: constructor arguments with the public defaults. ignored: arguments that never change a number.
     fixed: arguments of which the public code supports one value only.
     rows(settings), dead(settings): the tables. settings_of(config): the arguments that a model of ours needs.
+    architecture(config): what two configurations of one architecture share besides the settings.
     """
 
     name: str
@@ -79,6 +86,8 @@ class Source:
     settings_of: Callable[[ModelConfig], Settings]
     ignored: frozenset[str] = frozenset()
     fixed: Settings = field(default_factory=dict)
+    builders: dict[str, Settings] = field(default_factory=dict)
+    architecture: Callable[[ModelConfig], Any] = isotropic
 
 
 @dataclass(frozen=True)
@@ -101,12 +110,14 @@ def read_settings(source: Source, config: dict) -> Settings:
             f"{unknown}. " + (f"Did you mean {near}?" if near else "Remove them.")
         )
     name = str(config.get("class", source.classes[0])).removesuffix("()")
-    if name not in source.classes:
+    known = [*source.classes, *source.builders]
+    if name not in known:
         raise ValueError(
-            f"load: the class must be one of {list(source.classes)} for {source.name}, got {name!r}. "
+            f"load: the class must be one of {known} for {source.name}, got {name!r}. "
             "Check that the file and the class belong together."
         )
-    settings = source.defaults | {key: value for key, value in given.items() if key in source.defaults}
+    settings = source.defaults | source.builders.get(name, {})
+    settings |= {key: value for key, value in given.items() if key in source.defaults}
     absent = [key for key, value in settings.items() if value is REQUIRED]
     if absent:
         raise ValueError(
@@ -139,17 +150,16 @@ def load(source: Source, config: dict, state_dict: dict[str, Tensor]) -> Spiking
 
 def recognise(source: Source, model: nn.Module) -> Settings | None:
     """The constructor arguments with which `source` is the architecture of `model`, or None."""
-    if type(model) is not source.model or any(part.name != "ssa" for part in model.config.attention):
+    if type(model) is not source.model:
         return None
     settings = source.defaults | source.settings_of(model.config)
     if any(settings[key] != value for key, value in source.fixed.items()):
         return None
-    theirs = source.configure(settings, source.neuron(settings))
-
-    def shape(config: ModelConfig) -> tuple:
-        return config.stem, config.qkv_bias, {part.options.get("scale", 0.125) for part in config.attention}
-
-    return settings if shape(theirs) == shape(model.config) else None
+    try:
+        theirs = source.configure(settings, source.neuron(settings))
+    except ValueError:  # the public class has no model of these sizes
+        return None
+    return settings if source.architecture(theirs) == source.architecture(model.config) else None
 
 
 def export_state_dict(source: Source, model: nn.Module, origin: Origin) -> dict[str, Tensor]:

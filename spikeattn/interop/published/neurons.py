@@ -4,6 +4,9 @@
     v_threshold           threshold
     v_reset               0.0 -> reset "hard", None -> reset "soft"
     surrogate             "Sigmoid(alpha=4.0, spiking=True)" -> {"name": "sigmoid", "alpha": 4.0}
+
+A parametric LIF learns its tau: the weight is in the state dict, and "tau" of the record, where it is a number,
+is what it starts from.
 """
 
 import re
@@ -13,19 +16,23 @@ from typing import Any
 from spikeattn.interop.published.engine import Row
 from spikeattn.models import Part
 
-TYPES = ("MultiStepLIFNode", "LIFNode", "LIF")
+TYPES = {"MultiStepLIFNode": "lif", "LIFNode": "lif", "LIF": "lif", "MultiStepParametricLIFNode": "plif",
+         "ParametricLIFNode": "plif", "PLIF": "plif"}
 FIELDS = {"type", "tau", "decay_input", "v_threshold", "v_reset", "detach_reset", "surrogate"}
 DESCRIPTIVE = {"w", "mean_value"}  # measured values that some records carry along
 SURROGATES = {"Sigmoid": "sigmoid", "ATan": "atan", "PiecewiseQuadratic": "triangle", "Rect": "rectangle"}
 LIF = {"type": "MultiStepLIFNode", "tau": 2.0, "decay_input": True, "v_threshold": 1.0, "v_reset": 0.0,
        "detach_reset": True, "surrogate": "Sigmoid(alpha=4.0, spiking=True)"}
+PLIF = LIF | {"type": "MultiStepParametricLIFNode"}
 
 
-def lif_options(record: dict[str, Any]) -> dict[str, Any]:
-    """The constructor arguments of our LIF for one record (missing fields are those of the public code).
+def neuron_part(record: dict[str, Any]) -> Part:
+    """Our neuron for one record, with all of its options (missing fields are those of the public code).
 
-    >>> lif_options({"tau": 4.0, "v_threshold": 0.5})["gain"]
+    >>> neuron_part({"tau": 4.0, "v_threshold": 0.5}).options["gain"]
     0.25
+    >>> neuron_part({"type": "MultiStepParametricLIFNode"}).name
+    'plif'
     """
     unknown = sorted(record.keys() - FIELDS - DESCRIPTIVE)
     if unknown:
@@ -38,15 +45,22 @@ def lif_options(record: dict[str, Any]) -> dict[str, Any]:
             f"load: v_reset must be 0.0 (hard reset) or None (soft reset), got {record['v_reset']!r}. "
             "Our neurons rest at 0: shift the threshold and the inputs."
         )
-    tau = record["tau"]
-    return dict(
-        beta=1 - 1 / tau,
-        gain=1 / tau if record["decay_input"] else 1.0,
+    kind, tau, decay_input = TYPES[record["type"]], record["tau"], record["decay_input"]
+    if kind == "plif":
+        charge = dict(init_tau=tau if isinstance(tau, int | float) else LIF["tau"], decay_input=decay_input)
+    else:
+        charge = dict(beta=1 - 1 / tau, gain=1 / tau if decay_input else 1.0)
+    return Part(kind, charge | dict(
         threshold=record["v_threshold"],
         reset="soft" if record["v_reset"] is None else "hard",
         surrogate=surrogate(record["surrogate"]),
         detach_reset=record["detach_reset"],
-    )
+    ))
+
+
+def lif_options(record: dict[str, Any]) -> dict[str, Any]:
+    """The constructor arguments of our LIF for one record."""
+    return neuron_part(record).options
 
 
 def surrogate(text: str) -> dict[str, Any]:
@@ -64,8 +78,9 @@ def surrogate(text: str) -> dict[str, Any]:
     return {"name": SURROGATES[match[1]], "alpha": float(match[2])}
 
 
-def lif_config(neuron: dict[str, dict], rows: Iterable[Row], attention: dict[str, Any]) -> dict[str, Any]:
-    """The fields `neuron`, `neuron_overrides` and `attention` (SSA with options) of a ModelConfig.
+def lif_config(neuron: dict[str, dict], rows: Iterable[Row], attention: dict[str, Any],
+               mechanism: str = "ssa") -> dict[str, Any]:
+    """The fields `neuron`, `neuron_overrides` and `attention` (one mechanism, with options) of a ModelConfig.
 
     neuron: {"default": record, "overrides": {their path: record}}. A threshold that all attention neurons share
     goes to the attention's own option; every other difference from the default is an override.
@@ -77,9 +92,15 @@ def lif_config(neuron: dict[str, dict], rows: Iterable[Row], attention: dict[str
             f"load: neuron must be {{'default': ..., 'overrides': {{their neuron: ...}}}}, got unknown {unknown}. "
             f"Neurons of this class are {sorted(places)[:4]} and so on."
         )
-    default = lif_options(neuron["default"])
-    options = {ours: lif_options(neuron["default"] | neuron["overrides"].get(theirs, {}))
-               for theirs, ours in places.items()}
+    base = neuron_part(neuron["default"])
+    parts = {ours: neuron_part(neuron["default"] | neuron["overrides"].get(theirs, {}))
+             for theirs, ours in places.items()}
+    others = sorted(path for path, part in parts.items() if part.name != base.name)
+    if others:
+        raise ValueError(
+            f"load: all neurons must be of the default's type, got others at {others[:4]}. One model has one kind."
+        )
+    default, options = base.options, {path: part.options for path, part in parts.items()}
     thresholds = {own["threshold"] for path, own in options.items() if path.endswith("attn.attn_neuron")}
     shared = thresholds.pop() if len(thresholds) == 1 else default["threshold"]
     overrides = {}
@@ -87,7 +108,7 @@ def lif_config(neuron: dict[str, dict], rows: Iterable[Row], attention: dict[str
         built = default | ({"threshold": shared} if path.endswith("attn.attn_neuron") else {})
         overrides[path] = {name: value for name, value in own.items() if value != built[name]}
     return dict(
-        neuron=Part("lif", default),
+        neuron=base,
         neuron_overrides={path: changes for path, changes in overrides.items() if changes},
-        attention=(Part("ssa", attention | {"attn_threshold": shared}),),
+        attention=(Part(mechanism, attention | {"attn_threshold": shared}),),
     )

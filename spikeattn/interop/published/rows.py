@@ -15,12 +15,15 @@ def projection(theirs: str, ours: str, layer: str) -> list[Row]:
     return [Row(f"{theirs}_{suffix}", f"{ours}.linear", LAYERS[layer]), Row(f"{theirs}_bn", f"{ours}.norm")]
 
 
-def self_attention(theirs: str, ours: str, layer: str) -> list[Row]:
+def self_attention(theirs: str, ours: str, layer: str, names: str = "qkv") -> list[Row]:
     """q, k, v, proj with their neurons, and the neuron between attention and proj."""
-    rows = [row for name in ("q", "k", "v", "proj")
-            for row in projection(f"{theirs}.{name}", f"{ours}.{name}", layer)]
-    neurons = [neuron_row(f"{theirs}.{name}_lif", f"{ours}.{name}_neuron") for name in ("q", "k", "v", "attn")]
-    return rows + neurons
+    rows = [row for name in (*names, "proj") for row in projection(f"{theirs}.{name}", f"{ours}.{name}", layer)]
+    return rows + [neuron_row(f"{theirs}.{name}_lif", f"{ours}.{name}_neuron") for name in (*names, "attn")]
+
+
+def query_key_attention(theirs: str, ours: str, layer: str) -> list[Row]:
+    """q, k, proj with their neurons, and the neuron of the gates."""
+    return self_attention(theirs, ours, layer, names="qk")
 
 
 def dead_layer_norms(names: list[str], dim: int) -> list[Dead]:

@@ -36,11 +36,6 @@ SNNTORCH = {
     "zero-at-once": lambda: snntorch.Leaky(0.9, reset_mechanism="zero", reset_delay=False),
     "none": lambda: snntorch.Leaky(0.5, threshold=2.0, reset_mechanism="none"),
 }
-WITHOUT_CONVERSION = {
-    "quadratic": lambda: from_spikingjelly.wrap(sj.QIFNode()),
-    "synaptic": lambda: from_snntorch.wrap(snntorch.Synaptic(0.5, 0.5)),
-    "lapicque": lambda: from_snntorch.wrap(snntorch.Lapicque(0.5)),
-}
 
 
 def run(neuron, x):
@@ -103,21 +98,32 @@ def test_another_surrogate_of_snntorch_is_named():
     assert isinstance(from_snntorch.convert(snntorch.Leaky(0.5, reset_mechanism="zero")), LIF)
 
 
-class TestWrapped(NeuronContract):
+class WrappedContract(NeuronContract):
     """Their neurons keep our contract once their state is explicit."""
 
     plain_options = False
     exact = False  # their decays need not be powers of two
 
-    @pytest.fixture(autouse=True, params=[*SPIKINGJELLY, *SNNTORCH, *WITHOUT_CONVERSION])
+
+class TestWrappedSpikingJelly(WrappedContract):
+    @pytest.fixture(autouse=True, params=["lif", "lif-soft", "parametric", "ternary-lif", "quadratic"])
     def _parameters(self, request):
-        name = request.param
-        if name in WITHOUT_CONVERSION:
-            self.make = WITHOUT_CONVERSION[name]
-        elif name in SPIKINGJELLY:
-            self.make = lambda: from_spikingjelly.wrap(SPIKINGJELLY[name]())
-        else:
-            self.make = lambda: from_snntorch.wrap(SNNTORCH[name]())
+        build = SPIKINGJELLY.get(request.param, sj.QIFNode)
+        self.make = lambda: from_spikingjelly.wrap(build())
+
+
+class TestWrappedSNNTorch(WrappedContract):
+    any_length = False
+
+    @pytest.fixture(autouse=True, params=["subtract", "zero-at-once", "synaptic", "lapicque"])
+    def _parameters(self, request):
+        build = {
+            **SNNTORCH,
+            "synaptic": lambda: snntorch.Synaptic(0.5, 0.5),
+            "lapicque": lambda: snntorch.Lapicque(0.5),
+        }[request.param]
+        self.make = lambda: from_snntorch.wrap(build())
+        self.traceable = request.param != "zero-at-once"
 
 
 class TestBlockOfTheirNeurons(LayerContract):
@@ -154,7 +160,8 @@ def test_nothing_stays_in_their_module():
     for neuron in (from_spikingjelly.wrap(sj.LIFNode()), from_snntorch.wrap(snntorch.Leaky(0.5))):
         _, state = neuron(torch.randn(3, 2, 4) * 3)
         assert list(flatten_state(state)) == ["memories.0"]
-        kept = {**dict(neuron.neuron.named_buffers()), **vars(neuron.neuron), **vars(neuron.neuron).get("_memories", {})}
+        theirs = neuron.neuron
+        kept = dict(theirs.named_buffers()) | vars(theirs) | vars(theirs).get("_memories", {})
         assert not [name for name, value in kept.items() if isinstance(value, torch.Tensor) and value.numel() > 1]
 
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from spikeattn.train import FiringWarning, NonFiniteError, fit, measured_rates, weights_hash
+from spikeattn.data import Splits, load
+from spikeattn.train import FiringWarning, NonFiniteError, Recipe, build_model, fit, measured_rates, weights_hash
 
 
 class Poison(nn.Module):
@@ -68,6 +69,38 @@ def test_a_spoilt_weight_is_named(small, splits, recipe):
     with pytest.raises(NonFiniteError) as caught:
         fit(model, splits, recipe)
     assert caught.value.layer == "body.0"
+
+
+@pytest.mark.parametrize("layer", ["stem.convs.0.conv", "blocks.0.mlp.fc1.linear", "head"])
+def test_in_a_spiking_transformer_too(layer):
+    """Its neurons would turn NaN into silence; the guard must look at what stands in front of them."""
+    data = load("digits").train.select(torch.arange(32))
+    recipe = Recipe().override({"model.name": "spikingformer_tiny", "device": "cpu", "data.batch_size": 16})
+    splits = Splits(train=data, test=data)
+    model = build_model(recipe, splits)
+    with torch.no_grad():
+        model.get_submodule(layer).weight.view(-1)[0] = float("nan")
+    before = weights_hash(model)
+    with pytest.raises(NonFiniteError) as caught:
+        fit(model, splits, recipe)
+    assert caught.value.layer == layer and caught.value.step == 0
+    assert weights_hash(model) == before
+
+
+def test_a_nan_that_a_neuron_swallows_is_noticed(small, splits, recipe):
+    """Forward and backward stay finite here; only the norm's running statistics would be spoilt."""
+    class Deaf(nn.Module):
+        def forward(self, x):
+            return torch.nan_to_num(x.detach()), None
+
+    model = small()
+    model.neuron = Deaf()
+    with torch.no_grad():
+        model.body[0].bias[2] = float("nan")
+    before = weights_hash(model)
+    with pytest.raises(NonFiniteError) as caught:
+        fit(model, splits, recipe)
+    assert caught.value.layer == "body.0" and weights_hash(model) == before
 
 
 @pytest.mark.parametrize("bias, word", [(-50.0, "silent"), (50.0, "saturated")])
