@@ -8,6 +8,7 @@ torch.Size([2, 10])
 
 __version__ = "0.1.0"
 
+from spikeattn.citations import citation
 from spikeattn.models import create_model, from_pretrained, list_models
 
-__all__ = ["create_model", "from_pretrained", "list_models"]
+__all__ = ["citation", "create_model", "from_pretrained", "list_models"]

@@ -24,6 +24,7 @@ from torch import Tensor
 class Surrogate:
     """A spike function: `surrogate(x)` is the Heaviside step whose gradient is `surrogate.derivative(x)`."""
 
+    citation: ClassVar[str | tuple[str, ...]] = ()  # whom to cite: see citations.py
     alpha: float
     name: ClassVar[str]
 
@@ -76,6 +77,7 @@ class ATan(Surrogate):
 class FastSigmoid(Surrogate):
     """g(x) = 1 / (1 + alpha |x|)^2. snnTorch's `fast_sigmoid` (slope 25)."""
 
+    citation: ClassVar[str] = "zenke2018superspike"
     alpha: float = 25.0
     name: ClassVar[str] = "fast_sigmoid"
 
@@ -88,6 +90,7 @@ class FastSigmoid(Surrogate):
 class SuperSpike(Surrogate):
     """g(x) = alpha / (1 + alpha |x|)^2, an area of 2 under the curve (Zenke and Ganguli, 2018; as SpikingJelly)."""
 
+    citation: ClassVar[str] = "zenke2018superspike"
     alpha: float = 1.0
     name: ClassVar[str] = "super_spike"
 
@@ -129,6 +132,7 @@ class STE(Surrogate):
     which is the rule of Guo et al., "Ternary Spike" (AAAI 2024), for threshold 0.5 and alpha 1.
     """
 
+    citation: ClassVar[str] = "guo2024ternary"
     alpha: float = 1.0
     name: ClassVar[str] = "ste"
 

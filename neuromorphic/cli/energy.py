@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
+from neuromorphic.cli.check_table import check_table
 from neuromorphic.cli.console import JsonFlag, print_json, progress, say
 from neuromorphic.cli.sources import NOISE, PROFILES, UNTRAINED
 
@@ -29,6 +30,7 @@ class ReportByDefault(TyperGroup):
 
 
 app = typer.Typer(cls=ReportByDefault, rich_markup_mode=None, no_args_is_help=False)
+app.command("check-table")(check_table)
 
 
 @app.callback()
@@ -174,8 +176,9 @@ def profiles(as_json: JsonFlag = False) -> None:
     found = [load_profile(name) for name in names()]
     if as_json:
         print_json([{"name": p.name, "title": p.title, "node_nm": p.node_nm, "date": p.date, "source": p.source,
-                     "verified": p.verified, "prices_pj": {name: price.pj for name, price in p.prices.items()}}
-                    for p in found])
+                     "verified": p.verified, "model": p.model,
+                     "prices_pj": {name: price.pj for name, price in p.prices.items()},
+                     "constants": {name: constant.value for name, constant in p.constants.items()}} for p in found])
         return
     from neuromorphic.report.table import Cell, Column, Table
     from neuromorphic.report.terminal import output, rich_table

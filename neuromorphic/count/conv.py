@@ -10,7 +10,7 @@
 A transposed convolution swaps the roles of input and output pixels; its taps are those inside the output.
 """
 
-from math import prod
+from math import ceil, prod
 
 import torch
 from torch import Tensor
@@ -71,6 +71,7 @@ def count_convolution(call: Call) -> list[Row] | None:
     fan_out = weight.shape[1] if call["transposed"] else weight.shape[0] // groups
     pictures = x.numel() // prod(x.shape[-len(kernel):])  # batch * C_in
     dense = pictures * int(taps.sum()) * fan_out
+    overlap = prod(kernel) if call["transposed"] else prod(ceil(k / s) for k, s in zip(kernel, stride, strict=True))
     pixels = x.numel() if call["transposed"] else out.numel() // weight.shape[0] * in_channels
     events = int((per_pixel(x, len(kernel)) * taps).sum())
     call.facts.declare(out, affine=True)
@@ -78,7 +79,7 @@ def count_convolution(call: Call) -> list[Row] | None:
         "conv",
         steps=call.facts.steps(x),
         geometry={"in": in_channels, "out": out.shape[-len(kernel) - 1], "groups": groups,
-                  "taps": prod(kernel), "pixels": prod(out.shape[-len(kernel):])},
+                  "taps": prod(kernel), "overlap": overlap, "pixels": prod(out.shape[-len(kernel):])},
         left=(left := call.operand(x)),
         dense=dense,
         padding=pixels * prod(kernel) * fan_out - dense,

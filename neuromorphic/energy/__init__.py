@@ -1,26 +1,40 @@
-"""Prices: joules = rule(ledger) times profile. `price` makes the bill, profiles are data files."""
+"""Prices: joules = rule(ledger) times profile. `price` makes the bill, profiles are data files.
 
-from neuromorphic.energy.bill import CLASSES, MEANING, Bill, Line, Price, Profile, Rule
+`published` makes the bill of a paper's table by its convention, `check_table` looks for slips in one.
+"""
+
+from neuromorphic.energy.bill import CLASSES, MEANING, Bill, Constant, Line, Price, Profile, Rule
 from neuromorphic.energy.break_even import Point, break_even, curve, firing, operating_point
+from neuromorphic.energy.conventions import CONVENTIONS, Convention, LayerRate, first_convolution
+from neuromorphic.energy.lint import Finding, check_table
 from neuromorphic.energy.price import price
 from neuromorphic.energy.profile import load_profile, profiles
+from neuromorphic.energy.published import published
 from neuromorphic.energy.rule import operation_counts
 
 __all__ = [
     "CLASSES",
+    "CONVENTIONS",
     "MEANING",
     "Bill",
+    "Constant",
+    "Convention",
+    "Finding",
+    "LayerRate",
     "Line",
     "Point",
     "Price",
     "Profile",
     "Rule",
     "break_even",
+    "check_table",
     "curve",
     "firing",
+    "first_convolution",
     "load_profile",
     "operating_point",
     "operation_counts",
     "price",
     "profiles",
+    "published",
 ]

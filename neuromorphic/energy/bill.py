@@ -6,7 +6,7 @@
 A class of operation without a price leaves its lines unpriced: the total is then a lower bound.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import fsum
 from typing import Literal
@@ -15,7 +15,8 @@ from neuromorphic.ledger import Ledger
 
 CLASSES = (
     "MAC", "AC", "ADD", "MUL", "SHIFT", "CMP", "AND", "XOR", "POPCNT", "LOD",
-    "EXP", "ERF", "LOG", "SIN", "DIV", "SQRT", "BUTTERFLY",
+    "EXP", "ERF", "LOG", "SIN", "DIV", "SQRT", "BUTTERFLY", "SYNOP", "NEURON_UPDATE",
+    "READ_INPUT", "READ_WEIGHT", "READ_BIAS", "READ_MEMBRANE", "WRITE_MEMBRANE", "WRITE_OUTPUT",
 )  # fmt: skip
 MEANING = {
     "MAC": "multiply and accumulate",
@@ -35,6 +36,14 @@ MEANING = {
     "DIV": "division or reciprocal",
     "SQRT": "square root",
     "BUTTERFLY": "radix-2 FFT butterfly (4 MUL + 6 ADD)",
+    "SYNOP": "one synapse served on a neuromorphic chip, its memory included",
+    "NEURON_UPDATE": "one neuron advanced by one time step, as a whole",
+    "READ_INPUT": "word of input read from memory",
+    "READ_WEIGHT": "word of weights read from memory",
+    "READ_BIAS": "word of biases read from memory",
+    "READ_MEMBRANE": "membrane word read from memory",
+    "WRITE_MEMBRANE": "membrane word written to memory",
+    "WRITE_OUTPUT": "word of output written to memory",
 }
 
 
@@ -49,8 +58,21 @@ class Price:
 
 
 @dataclass(frozen=True)
+class Constant:
+    """A number that an energy model needs beside prices per operation, such as the capacity of a buffer."""
+
+    value: float
+    unit: str
+    source: str
+    verified: bool
+
+
+@dataclass(frozen=True)
 class Profile:
-    """Prices of one technology and number format; `verified` speaks of its additions and multiplications."""
+    """Prices of one technology and number format; `verified` speaks of its additions and multiplications.
+
+    model: which energy model turns a ledger into priced lines (energy.models); constants: what that model needs.
+    """
 
     name: str
     title: str
@@ -59,6 +81,8 @@ class Profile:
     source: str
     verified: bool
     prices: Mapping[str, Price]
+    model: str = "operations"
+    constants: Mapping[str, Constant] = field(default_factory=dict)
 
     def pj(self, operation: str) -> float | None:
         """Price of a class of operation, None where the profile has none."""
@@ -92,12 +116,15 @@ class Rule:
 
 @dataclass(frozen=True)
 class Line:
-    """Operations of one class in one family of one layer: exact count over all samples, price per operation."""
+    """Operations of one class in one family of one layer: count over all samples, price per operation.
+
+    The count is an exact integer where a model was traced; a published rate times FLOPs need not be whole.
+    """
 
     layer: str
     op: str
     operation: str
-    count: int
+    count: float
     pj: float | None
 
     @property
@@ -107,7 +134,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Bill:
-    """A priced ledger. Energies are in mJ per sample, counts are exact integers over all samples.
+    """A priced ledger. Energies are in mJ per sample, counts are over all samples.
 
     lines: the model as it ran. ann_lines: the products of the same network run once as an ANN: all terms
     multiplied and accumulated, one step (neurons, norms and normalisers left out, as in the literature).
@@ -150,17 +177,14 @@ class Bill:
         return self._group(self.lines, lambda line: line.op)
 
     @property
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[str, float]:
         """Operations of each class over all samples."""
-        counts: dict[str, int] = {}
-        for line in self.lines:
-            counts[line.operation] = counts.get(line.operation, 0) + line.count
-        return counts
+        return _counts(self.lines)
 
     @property
-    def unpriced(self) -> dict[str, int]:
-        """Classes that occurred and have no price, with their counts; non-empty means total_mj is a lower bound."""
-        return {name: n for name, n in self.counts.items() if n and self.profile.pj(name) is None}
+    def unpriced(self) -> dict[str, float]:
+        """Classes that occurred without a price, with their counts; non-empty means total_mj is a lower bound."""
+        return {name: n for name, n in _counts(line for line in self.lines if line.pj is None).items() if n}
 
     @property
     def lower_bound(self) -> bool:
@@ -203,3 +227,10 @@ class Bill:
         for line in lines:
             groups.setdefault(name(line), []).append(line)
         return {key: self._mj(group) for key, group in groups.items()}
+
+
+def _counts(lines: Iterable[Line]) -> dict[str, float]:
+    counts: dict[str, float] = {}
+    for line in lines:
+        counts[line.operation] = counts.get(line.operation, 0) + line.count
+    return counts

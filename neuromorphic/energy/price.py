@@ -1,11 +1,11 @@
-"""Prices a ledger: joules = rule(ledger) times profile."""
+"""Prices a ledger: joules = rule(ledger) times profile, by the energy model that the profile is for."""
 
 from dataclasses import replace
 from pathlib import Path
 
-from neuromorphic.energy.bill import Bill, Line, Profile, Rule
+from neuromorphic.energy.bill import Bill, Profile, Rule
+from neuromorphic.energy.models import MODELS
 from neuromorphic.energy.profile import load_profile
-from neuromorphic.energy.rule import classify, dense_ann
 from neuromorphic.ledger import Ledger
 
 ALTERNATIVES: dict[str, tuple[str, ...]] = {
@@ -32,29 +32,17 @@ def price(ledger: Ledger, profile: Profile | str | Path, rule: Rule = Rule()) ->
     if not isinstance(ledger, Ledger):
         raise TypeError(f"price: ledger must be a Ledger, got {type(ledger).__name__}. Use trace(model, inputs).")
     profile = load_profile(profile)
+    model = MODELS[profile.model]
     bill = Bill(
         ledger=ledger,
         profile=profile,
         rule=rule,
-        lines=_lines(ledger, profile, rule),
-        ann_lines=tuple(
-            Line(row.scope, row.op, name, n, profile.pj(name))
-            for row in ledger.rows
-            for name, n in dense_ann(row).items()
-        ),
+        lines=model.lines(ledger, profile, rule),
+        ann_lines=model.ann_lines(ledger, profile),
     )
     others = {
-        f"{field}={value}": replace(bill, lines=_lines(ledger, profile, replace(rule, **{field: value}))).total_mj
+        f"{field}={value}": replace(bill, lines=model.lines(ledger, profile, replace(rule, **{field: value}))).total_mj
         for field, values in ALTERNATIVES.items()
         for value in values
     }
     return replace(bill, alternatives=others)
-
-
-def _lines(ledger: Ledger, profile: Profile, rule: Rule) -> tuple[Line, ...]:
-    T = ledger.model.timesteps
-    return tuple(
-        Line(row.scope, row.op, name, n, profile.pj(name))
-        for row in ledger.rows
-        for name, n in sorted(classify(row, rule, T).items())
-    )

@@ -11,6 +11,9 @@
     pj = 0.5
     source = "table 3"
     verified = true
+
+An energy model that needs more than prices is named by `model` (energy.models; "operations" if left out) and finds
+its numbers under [constants.<name>], each with value, unit, source and verified.
 """
 
 import math
@@ -21,10 +24,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from neuromorphic.energy.bill import CLASSES, Price, Profile
+from neuromorphic.energy.bill import CLASSES, Constant, Price, Profile
+from neuromorphic.energy.models import MODELS
 
 BUILT_IN = files("neuromorphic.energy") / "profiles"
-TYPES = {"pj": (int, float), "node_nm": int, "verified": bool, "prices": dict}
+NUMBER = (int, float)
+TYPES = {"pj": NUMBER, "value": NUMBER, "node_nm": int, "verified": bool, "prices": dict, "constants": dict}
 
 
 def profiles() -> list[str]:
@@ -79,8 +84,28 @@ def _parse(text: str, where: str) -> Profile:
                 f"energy: profile {where} prices an unknown class {name!r}. "
                 f"{f'Did you mean {near[0]!r}? ' if near else ''}The classes are {', '.join(CLASSES)}."
             )
-    records = {name: _record(Price, price, f"{where} [prices.{name}]") for name, price in prices.items()}
-    return _record(Profile, {**plain, "prices": records}, where)
+    constants = plain.get("constants", {})
+    if not isinstance(constants, dict):
+        raise ValueError(f"energy: {where} constants must be tables, got {constants!r}. Write [constants.<name>].")
+    records = {
+        "prices": {name: _record(Price, price, f"{where} [prices.{name}]") for name, price in prices.items()},
+        "constants": {name: _record(Constant, one, f"{where} [constants.{name}]") for name, one in constants.items()},
+    }
+    profile = _record(Profile, {**plain, **records}, where)
+    _check_model(profile, where)
+    return profile
+
+
+def _check_model(profile: Profile, where: str) -> None:
+    """The energy model exists, and it finds the constants that it needs and no others."""
+    if profile.model not in MODELS:
+        raise ValueError(f"energy: {where} model must be one of {', '.join(MODELS)}, got {profile.model!r}. Rename it.")
+    needed, given = set(MODELS[profile.model].constants), set(profile.constants)
+    if needed != given:
+        raise ValueError(
+            f"energy: {where} must give the constants {sorted(needed)} of model {profile.model!r}, got missing "
+            f"{sorted(needed - given)}, unknown {sorted(given - needed)}. Write [constants.<name>]."
+        )
 
 
 def _record(cls: type, plain: Any, where: str) -> Any:
@@ -88,7 +113,7 @@ def _record(cls: type, plain: Any, where: str) -> Any:
     if not isinstance(plain, dict):
         raise ValueError(f"energy: {where} must be a table, got {plain!r}. Write pj, source and verified under it.")
     known = {field.name for field in fields(cls)}
-    needed = {field.name for field in fields(cls) if field.default is MISSING}
+    needed = {field.name for field in fields(cls) if field.default is field.default_factory is MISSING}
     missing, unknown = sorted(needed - plain.keys()), sorted(plain.keys() - known)
     if missing or unknown:
         raise ValueError(
@@ -99,6 +124,6 @@ def _record(cls: type, plain: Any, where: str) -> Any:
         allowed = TYPES.get(name, str)
         if not isinstance(value, allowed) or (isinstance(value, bool) and allowed is not bool):
             raise ValueError(f"energy: {where} {name} has the wrong type, got {value!r}. See any built-in profile.")
-        if name == "pj" and not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"energy: {where} pj must be finite and not negative, got {value}. Give picojoules.")
+        if name in ("pj", "value") and not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"energy: {where} {name} must be finite and not negative, got {value}. Correct it.")
     return cls(**plain)

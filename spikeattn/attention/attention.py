@@ -9,7 +9,7 @@ that owns the attention adds the neuron and the residual.
 
 import copy
 from abc import ABC, abstractmethod
-from typing import Self
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -20,6 +20,7 @@ from spikeattn.types import State
 class Attention(nn.Module, ABC):
     """Multi-head attention over tokens: D channels in H heads of d = D / H."""
 
+    citation: ClassVar[str | tuple[str, ...]] = ()  # whom to cite: see citations.py
     stream_chunk: int = 1  # time steps that are mixed with one another; T must be a multiple
 
     def __init__(self, dim: int, heads: int):

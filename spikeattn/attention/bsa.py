@@ -41,6 +41,7 @@ class BipolarSelfAttention(ScoreAttention):
     (torch.Size([4, 1, 16, 32]), torch.Size([1, 16, 32]))
     """
 
+    citation = "wang2025bsa"
     signed_scores = True
     spiking_values = False
 
@@ -68,9 +69,7 @@ class BipolarSelfAttention(ScoreAttention):
     def value_scale(self, tokens: int) -> float:
         # A row attends to some 16 keys (attention entropies of 3 to 6 bits at usual widths) with a mass of about
         # 0.72, which shrinks the value's deviation by 4 / 0.72; few tokens shrink it less.
-        # Scores of integer levels are larger and so their rows sharper: some 4 keys.
-        keys = 4 if self.attn_neuron.alphabet == "signed_graded" else 16
-        return self.attn_neuron.threshold_current * math.sqrt(min(tokens, keys)) / 0.72
+        return self.attn_neuron.threshold_current * math.sqrt(min(tokens, 16)) / 0.72
 
 
 class SpikeDrivenBipolarSelfAttention(BipolarSelfAttention):

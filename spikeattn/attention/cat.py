@@ -167,6 +167,8 @@ class CircularAttention(Attention):
     (torch.Size([1, 3, 5, 8]), None)
     """
 
+    citation = "yamada2025cat"
+
     def __init__(self, dim: int, heads: int, *, variant: str = "qv", orientation: str | None = None,
                  implementation: str = "auto", causal: bool = False, normaliser: str = "softmax",
                  tokens: int | None = None, bias: bool = False):

@@ -50,6 +50,8 @@ class DualSpikeSelfAttention(Attention):
     (torch.Size([4, 1, 16, 32]), torch.Size([1, 4, 4, 16]))
     """
 
+    citation = "shi2024spikingresformer"
+
     def __init__(self, dim: int, heads: int, *, neuron: Neuron | type[Neuron] = LIF, patch: int = 1,
                  keys: int | None = None, momentum: float = 0.999):
         super().__init__(dim, heads)

@@ -28,6 +28,8 @@ class DepthwiseConvolution(Attention):
     torch.Size([1, 2, 12, 8])
     """
 
+    citation = "fang2025maxformer"
+
     def __init__(self, dim: int, heads: int, *, kernel: int = 3):
         super().__init__(dim, heads)
         if kernel < 1 or kernel % 2 == 0:

@@ -24,6 +24,8 @@ class Identity(Attention):
     tensor(8.)
     """
 
+    citation = "fang2025maxformer"
+
     @classmethod
     def in_host(cls, dim: int, heads: int, *, neuron: Neuron | Activation, tokens: int, bias: bool,
                 **options) -> Self:

@@ -15,14 +15,11 @@ SPIKE_POWER = 0.2  # mean square of a spiking input that fires at 20 %, the rate
 
 
 def spike_power(neuron: nn.Module) -> float:
-    """Mean square of what `neuron` sends for a normal current whose deviation is its threshold.
+    """Mean square of what `neuron` sends for a normal current whose deviation just makes it fire.
 
-    0.2 for spikes; for the levels k of a graded neuron sum_k k^2 P(k - 1/2 < z < k + 1/2) = 0.54, smaller by
-    levels^2 if they are divided by their number.
+    0.2 for spikes and about that for integer levels, smaller by levels^2 if they are divided by their number.
     """
-    if getattr(neuron, "alphabet", "real") != "graded":
-        return SPIKE_POWER
-    return 0.54 / (neuron.levels**2 if neuron.normalise else 1)
+    return SPIKE_POWER / (neuron.levels**2 if getattr(neuron, "normalise", False) else 1)
 
 
 class ChannelNorm(nn.BatchNorm1d):

@@ -37,19 +37,20 @@ class QKAttention(Attention):
     """What token and channel attention share. neuron: the host's; its clones sit on q, k and the gates.
 
     attn_threshold: threshold of the gates' neuron, 0.5 in the published code: one query spike opens a gate.
-    bias: biases of W_q and W_k; proj_bias: that of W_o.
+    bias: biases of W_q and W_k (W_o has one).
     """
 
+    citation = "zhou2024qkformer"
     input_power = SPIKE_POWER  # mean square of the input that initialisation counts on
 
     def __init__(self, dim: int, heads: int, *, neuron: Neuron | type[Neuron] = LIF, attn_threshold: float = 0.5,
-                 bias: bool = False, proj_bias: bool = True):
+                 bias: bool = False):
         super().__init__(dim, heads)
         owner = type(self).__name__
         self.q, self.k = Projection(dim, dim, bias=bias), Projection(dim, dim, bias=bias)
         self.q_neuron, self.k_neuron = as_neuron(neuron, owner), as_neuron(neuron, owner)
         self.attn_neuron = as_neuron(neuron, owner, threshold=attn_threshold)
-        self.proj = Projection(dim, dim, bias=proj_bias)
+        self.proj = Projection(dim, dim, bias=True)
         self.init_firing(tokens=64, output_scale=self.q_neuron.threshold_current)
 
     @classmethod
@@ -99,8 +100,8 @@ class TokenQKAttention(QKAttention):
     """
 
     # its gates add few, rare query spikes, and rare events depend strongly on the input: it is taken to be as strong
-    # as the sums of spikes in a host with spike shortcuts, where this mechanism stands
-    input_power = 2 * SPIKE_POWER
+    # as the sums of spikes in a deep host with spike shortcuts, where this mechanism stands
+    input_power = 4 * SPIKE_POWER
 
     def gate_current(self, q: Tensor) -> Tensor:
         return q.sum(-1, keepdim=True)

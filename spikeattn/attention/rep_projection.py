@@ -1,4 +1,6 @@
-"""A projection written as several linear layers that re-parameterise one 3x3 convolution (RepConv).
+"""Projections written as several linear layers that re-parameterise one convolution (RepConv).
+
+Over a 3x3 neighbourhood, in Spike-driven Transformer V2:
 
     h = BN(W_1 x)                           1x1, D -> D
     h = pad(h, with what BN gives to 0)     one pixel on every side: as if x had been padded with zeros
@@ -8,7 +10,12 @@
 Everything is linear, so at inference it is one 3x3 convolution of the zero-padded spikes and a constant. Padding
 with zeros behind the folded norm would be wrong at the border: the pad is the response to zero, not zero.
 
-Source: Yao et al., "Spike-driven Transformer V2" (ICLR 2024), the q, k, v and output projections of its code.
+Over channels only, in the large models of V3:
+
+    y = BN(BN(W_2 BN(W_1 x)))               D -> 3/2 D -> D'
+
+Source: Yao et al., "Spike-driven Transformer V2" (ICLR 2024) and "Scaling Spike-driven Transformer" (2025), the q,
+k, v and output projections of their code.
 """
 
 import math
@@ -18,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spikeattn.attention.attention import check_grid
-from spikeattn.attention.projection import SPIKE_POWER, init_current
+from spikeattn.attention.projection import SPIKE_POWER, ChannelNorm, Projection, init_current
 
 
 class PaddedNorm(nn.BatchNorm2d):
@@ -64,3 +71,24 @@ class RepProjection(nn.Module):
         init_current(self.project, self.project_norm, 1.0, 1.0)
         nn.init.constant_(self.norm.weight, scale)
         nn.init.zeros_(self.norm.bias)
+
+
+class PointRepProjection(nn.Module):
+    """Currents (..., dim_in) -> (..., dim_out) through a linear hidden layer. width: hidden over input channels."""
+
+    def __init__(self, dim_in: int, dim_out: int, *, bias: bool = False, width: float = 1.5, outer_norm: bool = True):
+        super().__init__()
+        self.expand = Projection(dim_in, int(dim_in * width))
+        self.project = Projection(int(dim_in * width), dim_out, bias=bias)
+        self.norm = ChannelNorm(dim_out) if outer_norm else None
+
+    def forward(self, x: Tensor, grid: tuple[int, int] | None = None) -> Tensor:
+        y = self.project(self.expand(x))
+        return y if self.norm is None else self.norm(y)
+
+    def init_firing(self, scale: float, input_power: float = SPIKE_POWER) -> None:
+        self.expand.init_firing(1.0, input_power)
+        self.project.init_firing(1.0 if self.norm else scale, 1.0)
+        if self.norm is not None:
+            nn.init.constant_(self.norm.weight, scale)
+            nn.init.zeros_(self.norm.bias)

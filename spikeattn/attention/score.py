@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from spikeattn.attention.attention import Attention, as_neuron
 from spikeattn.attention.projection import Projection, spike_power
 from spikeattn.neurons import LIF, Activation, Neuron
+from spikeattn.ops import ternary_matmul
 from spikeattn.types import State, detach_state
 
 
@@ -38,7 +39,6 @@ class ScoreAttention(Attention):
 
     signed_scores = False  # queries, keys and the output are ternary
     spiking_values = True  # False: V stays a membrane current
-    input_power: float | None = None  # mean square of the input at initialisation, where the host knows it
 
     def __init__(self, dim: int, heads: int, *, neuron: Neuron | type[Neuron] = LIF, attn_threshold: float = 0.5,
                  bias: bool = False):
@@ -91,6 +91,12 @@ class ScoreAttention(Attention):
             v, v_state = self.v_neuron(v, state.v)
         return (q, k, v), ScoreAttentionState(q_state, k_state, v_state, state.attn)
 
+    def product(self, left: Tensor, right: Tensor) -> Tensor:
+        """left right^T of spikes, exact; levels divided by their number are exact fractions, which the op refuses."""
+        if getattr(self.q_neuron, "normalise", False):
+            return left @ right.mT
+        return ternary_matmul(left, right)
+
     def init_firing(self, tokens: int, output_scale: float) -> None:
         self.init_input(self.q, self.q_neuron.threshold_current)
         self.init_input(self.k, self.k_neuron.threshold_current)
@@ -98,9 +104,8 @@ class ScoreAttention(Attention):
         self.proj.init_firing(output_scale, spike_power(self.attn_neuron))
 
     def init_input(self, projection: nn.Module, scale: float) -> None:
-        """Initialise W_q, W_k or W_v for what the host's neuron sends (its `input_power`, or that of q's neuron)."""
-        power = spike_power(self.q_neuron) if self.input_power is None else self.input_power
-        projection.init_firing(scale, power)
+        """Initialise W_q, W_k or W_v for spikes of a neuron like those in here."""
+        projection.init_firing(scale, spike_power(self.q_neuron))
 
     @abstractmethod
     def value_scale(self, tokens: int) -> float:

@@ -17,13 +17,12 @@ Differs from the paper in: the event mode, which only the code has. The code's u
 (`talking_heads`) is left out.
 """
 
-from statistics import NormalDist
-
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from spikeattn.attention.attention import check_grid
 from spikeattn.attention.score import ScoreAttention, ScoreAttentionState
+from spikeattn.attention.ssa import deviation
 from spikeattn.neurons import LIF, Neuron
 
 ERODED = ("", "kv", "qkv")
@@ -41,6 +40,8 @@ class SpikeDrivenSelfAttention(ScoreAttention):
     >>> out.shape, state.attn.v.shape                # one gate for each channel
     (torch.Size([4, 1, 6, 16]), torch.Size([1, 1, 16]))
     """
+
+    citation = "yao2023sdt"
 
     def __init__(self, dim: int, heads: int, *, neuron: Neuron | type[Neuron] = LIF, attn_threshold: float = 0.5,
                  bias: bool = False, erode: str = ""):
@@ -77,23 +78,31 @@ class SpikeDrivenSelfAttention(ScoreAttention):
             return x
         return functional.max_pool2d(x.flatten(0, 1), 3, stride=1, padding=1).unflatten(0, x.shape[:2])
 
+    def build_projections(self, kind: type[nn.Module], *, value_dim: int | None = None, bias: bool = False,
+                          output_bias: bool = False) -> None:
+        if value_dim not in (None, self.dim):
+            raise ValueError(
+                f"{type(self).__name__}: values must be as wide as the {self.dim} channels of the keys that they meet "
+                f"one by one, got {value_dim}. In a host with wider values use 'ssa', 'bsa' or 'statten'."
+            )
+        super().build_projections(kind, bias=bias, output_bias=output_bias)
+
     def value_scale(self, tokens: int) -> float:
         return self.v_neuron.threshold_current
 
     def init_firing(self, tokens: int, output_scale: float) -> None:
-        """Keys and values start at the rate f at which each channel meets one coincidence per step:
+        """Keys and values start at the rate f at which gates open a little more often than not:
 
-            N p^2 = threshold_current(gate)           p = f, in event mode p = 1 - (1 - f)^9
+            N p^2 = 1.5 threshold_current(gate)           p = f, in event mode p = 1 - (1 - f)^9
 
         In event mode coincidences come in clumps, but the maxima over (N, d) give each to three channels. Below a
         rate of 1.8 % a layer counts as silent: with more than 60 tokens event mode opens its gates more often.
         """
         super().init_firing(tokens, output_scale)
-        meeting = min(0.5, (self.attn_neuron.threshold_current / tokens) ** 0.5)
+        meeting = min(0.5, (1.5 * self.attn_neuron.threshold_current / tokens) ** 0.5)
         rate = max(0.018, 1 - (1 - meeting) ** (1 / 9) if self.erode else min(0.4, meeting))
-        deviations = -NormalDist().inv_cdf(rate)  # where a unit normal exceeds its threshold at that rate
         for projection, neuron in ((self.k, self.k_neuron), (self.v, self.v_neuron)):
-            projection.init_firing(neuron.threshold_current / deviations)
+            self.init_input(projection, neuron.threshold_current * deviation(neuron, rate))
 
 
 def thicken(x: Tensor, grid: tuple[int, int]) -> Tensor:

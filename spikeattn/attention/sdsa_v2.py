@@ -27,6 +27,8 @@ class SpikeDrivenSelfAttentionV2(SpikingSelfAttention):
     torch.Size([4, 1, 16, 32])
     """
 
+    citation = "yao2024sdt"
+
     def __init__(self, dim: int, heads: int, *, neuron: Neuron | type[Neuron] = LIF, attn_threshold: float = 0.5,
                  bias: bool = False, scale: float = 0.125):
         super().__init__(dim, heads, neuron=neuron, attn_threshold=attn_threshold, scale=scale)

@@ -24,6 +24,8 @@ class SpikeDrivenSelfAttentionV3(SpikingSelfAttention):
     (True, 128)
     """
 
+    citation = "yao2025sdt"
+
     def __init__(self, dim: int, heads: int, *, neuron: Neuron | type[Neuron] = ILIF(levels=4, normalise=True),  # noqa: B008
                  attn_threshold: float = 1.0, bias: bool = False, scale: float | None = None, value_ratio: int = 4):
         super().__init__(dim, heads, neuron=neuron, attn_threshold=attn_threshold,

@@ -36,6 +36,8 @@ class SoftmaxAttention(Attention):
     (torch.Size([1, 3, 5, 8]), None)
     """
 
+    citation = "vaswani2017attention"
+
     def __init__(self, dim: int, heads: int, *, bias: bool = False, causal: bool = False):
         super().__init__(dim, heads)
         self.causal = causal

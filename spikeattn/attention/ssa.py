@@ -17,7 +17,6 @@ from torch import Tensor
 
 from spikeattn.attention.score import ScoreAttention
 from spikeattn.neurons import LIF, Neuron
-from spikeattn.ops import ternary_matmul
 
 
 class SpikingSelfAttention(ScoreAttention):
@@ -25,6 +24,8 @@ class SpikingSelfAttention(ScoreAttention):
 
     scale: factor of the integer product, 0.125 in the published code.
     """
+
+    citation = "zhou2023spikformer"
 
     def __init__(self, dim: int, heads: int, *, neuron: Neuron | type[Neuron] = LIF, attn_threshold: float = 0.5,
                  bias: bool = False, scale: float = 0.125):
@@ -41,35 +42,41 @@ class SpikingSelfAttention(ScoreAttention):
             scores = scores * mask.to(scores.dtype)
         return self.product(scores, v.mT) * self.scale
 
-    def product(self, left: Tensor, right: Tensor) -> Tensor:
-        """left right^T of spikes, exact; levels divided by their number are exact fractions, which the op refuses."""
-        if getattr(self.q_neuron, "normalise", False):
-            return left @ right.mT
-        return ternary_matmul(left, right)
-
     def value_scale(self, tokens: int) -> float:
         return self.v_neuron.threshold_current
 
-    def init_firing(self, tokens: int, output_scale: float) -> None:
-        """Queries, keys and values start at the common rate f at which the mean current meets the threshold:
+    def start_rate(self, tokens: int) -> float:
+        """The common rate f of queries, keys and values at which the mean current meets the threshold:
 
             scale * N * d * f^3 = threshold_current(output neuron)
         """
-        super().init_firing(tokens, output_scale)
         keys = self.scale * tokens * (self.dim // self.heads)
-        rate = min(0.4, max(0.05, (self.attn_neuron.threshold_current / keys) ** (1 / 3)))
+        return min(0.4, max(0.05, (self.attn_neuron.threshold_current / keys) ** (1 / 3)))
+
+    def init_firing(self, tokens: int, output_scale: float) -> None:
+        """Queries, keys and values start at `start_rate`."""
+        super().init_firing(tokens, output_scale)
+        rate = self.start_rate(tokens)
         for projection, neuron in ((self.q, self.q_neuron), (self.k, self.k_neuron), (self.v, self.v_neuron)):
             self.init_input(projection, neuron.threshold_current * deviation(neuron, rate))
 
 
 def deviation(neuron: Neuron, mean: float) -> float:
-    """Standard deviation of a current, in thresholds, at which the mean output of `neuron` is about `mean`.
+    """Standard deviation of a current, in `threshold_current`, at which the mean output of `neuron` is `mean`.
 
-    binary: a normal exceeds the threshold with probability `mean`; graded: E max(0, s z) = 0.4 s levels.
+        mean = sum_k P(s z > k-th threshold)         k = 1 for spikes; 1, 3, 5 ... of its halves for integer levels
+
+    Of a signed neuron it is the mean on one side.
 
     >>> round(deviation(LIF(), 0.1587), 2)
     1.0
     """
-    if neuron.alphabet == "graded":
-        return mean * (neuron.levels if neuron.normalise else 1) / 0.4
-    return -1 / NormalDist().inv_cdf(mean)
+    if neuron.alphabet not in ("graded", "signed_graded"):
+        return -1 / NormalDist().inv_cdf(mean)
+    wanted = mean * (neuron.levels if neuron.normalise else 1)
+    low, high = 0.1, 100.0
+    for _ in range(40):  # bisection: the mean grows with s
+        s = (low + high) / 2
+        level = sum(1 - NormalDist().cdf((2 * k + 1) / s) for k in range(neuron.levels))
+        low, high = (s, high) if level < wanted else (low, s)
+    return s

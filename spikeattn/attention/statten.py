@@ -17,11 +17,12 @@ Every step of a chunk sees the others, later ones too: T must be a multiple of t
 chunks.
 
 Source: Lee et al., "Spiking Transformer with Spatial-Temporal Attention" (CVPR 2025), arXiv 2409.19764, and its code.
-The code multiplies by s between the two products; so does this, which decides ties where s is no power of two.
+The code multiplies by s between the two products; so does this. Where s is no power of two a membrane that meets
+the threshold exactly is rounded, and the neuron may decide such a tie otherwise than the code's neuron, which charges
+by v + (x - v) / tau. Powers of two, as in the CIFAR models (1/8), are exact.
 """
 
 import math
-from statistics import NormalDist
 
 from torch import Tensor
 
@@ -30,8 +31,8 @@ from spikeattn.attention.projection import SPIKE_POWER
 from spikeattn.attention.score import ScoreAttention, ScoreAttentionState
 from spikeattn.attention.sdsa import thicken
 from spikeattn.attention.softmax import check_mask
+from spikeattn.attention.ssa import deviation
 from spikeattn.neurons import LIF, Neuron
-from spikeattn.ops import ternary_matmul
 
 
 class SpatialTemporalAttention(ScoreAttention):
@@ -46,6 +47,8 @@ class SpatialTemporalAttention(ScoreAttention):
     >>> attention.stream_chunk, out.shape
     (2, torch.Size([4, 1, 6, 16]))
     """
+
+    citation = "lee2025statten"
 
     def __init__(self, dim: int, heads: int, *, neuron: Neuron | type[Neuron] = LIF, attn_threshold: float = 0.5,
                  bias: bool = False, chunk: int = 2, scale: float | None = None, erode: bool = False):
@@ -80,11 +83,11 @@ class SpatialTemporalAttention(ScoreAttention):
     def mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float = 1.0) -> Tensor:
         queries, keys, values = self.join(q), self.join(k), self.join(v)  # (T/tau, B, H, tau N, d)
         if mask is None:
-            summary = ternary_matmul(values.mT, keys.mT) * scale  # (.., d, d): s V^T K
-            return self.part(queries @ summary.mT.to(queries.dtype))
+            summary = self.product(keys.mT, values.mT) * scale  # (.., d, d): s K^T V
+            return self.part(queries @ summary.to(queries.dtype))
         seen = self.join(mask.expand(*q.shape[:-1], k.shape[-2])).repeat(1, 1, 1, 1, self.chunk)
-        scores = ternary_matmul(queries, keys) * seen
-        return self.part(ternary_matmul(scores, values.mT) * scale)
+        scores = self.product(queries, keys) * seen
+        return self.part(self.product(scores, values.mT) * scale)
 
     def published_scale(self, rows: float) -> float:
         return 1 / (rows * rows * self.chunk) if self.erode else 1 / rows
@@ -111,9 +114,7 @@ class SpatialTemporalAttention(ScoreAttention):
         keys = scale * self.chunk * tokens * (self.dim // self.heads)
         share = min(0.9, (self.attn_neuron.threshold_current / keys) ** (1 / 3))
         rate = min(0.4, max(0.05, 1 - (1 - share) ** (1 / window)))
-        deviations = -NormalDist().inv_cdf(rate)  # where a unit normal exceeds its threshold at that rate
         for projection, neuron in ((self.q, self.q_neuron), (self.k, self.k_neuron), (self.v, self.v_neuron)):
-            projection.init_firing(neuron.threshold_current / deviations)
-        # in event mode the maxima of the input pass once or twice
-        power = 2.5 * (1 - (1 - SPIKE_POWER) ** window) if self.erode else SPIKE_POWER
-        self.proj.init_firing(output_scale, input_power=power)
+            self.init_input(projection, neuron.threshold_current * deviation(neuron, rate))
+        if self.erode:  # the maxima of the input pass once or twice
+            self.proj.init_firing(output_scale, 2.5 * (1 - (1 - SPIKE_POWER) ** window))

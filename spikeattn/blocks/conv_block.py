@@ -44,7 +44,7 @@ class ConvBlockState(NamedTuple):
 
 
 class ConvBlock(nn.Module):
-    """`x, state = block(x, state=None)`. separable: SeparableConv or SpikingSeparableConv, or None for no such branch."""
+    """`x, state = block(x, state=None)`. separable: SeparableConv, SpikingSeparableConv or None (no such branch)."""
 
     def __init__(self, dim: int, *, neuron: nn.Module, mlp_ratio: float = 4.0,
                  separable: type[nn.Module] | None = SeparableConv, bias: bool = False):

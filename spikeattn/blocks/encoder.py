@@ -15,6 +15,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from spikeattn.attention import Attention, BipolarSelfAttention, Identity
+from spikeattn.attention.projection import Projection
 from spikeattn.blocks.mlp import MLP, MLPState
 from spikeattn.blocks.shortcut import BranchState, MembraneShortcut, Shortcut
 from spikeattn.neurons import LIF, Activation, Neuron
@@ -35,6 +36,7 @@ class EncoderBlock(nn.Module):
     attention: a class, built here with `options`, or an Attention of yours. neuron: the block's neuron, a class
     or an instance; every place gets a clone of its own. shortcut: MembraneShortcut() or SpikeShortcut().
     bias: biases of the q, k, v projections. tokens: expected N, which only initialisation uses.
+    output_bias, mlp_bias: biases in front of the norms behind the attention and in the MLP.
     inner_shortcut: a membrane shortcut around each of the MLP's two projections; needs mlp_ratio = 1.
 
     >>> import torch
@@ -48,7 +50,7 @@ class EncoderBlock(nn.Module):
     def __init__(self, dim: int, heads: int, *, attention: Attention | type[Attention] = BipolarSelfAttention,
                  neuron: Neuron | Activation | type = LIF, mlp_ratio: float = 4.0,
                  shortcut: Shortcut = MembraneShortcut(), bias: bool = False, tokens: int = 64,  # noqa: B008
-                 inner_shortcut: bool = False, **options):
+                 inner_shortcut: bool = False, output_bias: bool = True, mlp_bias: bool = True, **options):
         super().__init__()
         if inner_shortcut and (round(dim * mlp_ratio) != dim or not isinstance(shortcut, MembraneShortcut)):
             raise ValueError(
@@ -62,7 +64,10 @@ class EncoderBlock(nn.Module):
         self.inner_shortcut = inner_shortcut
         self.attn_neuron = None if isinstance(attention, Identity) else neuron.clone()
         self.attn = attention
-        self.mlp_neuron, self.mlp = neuron.clone(), MLP(dim, round(dim * mlp_ratio), neuron=neuron.clone())
+        if not output_bias and isinstance(getattr(attention, "proj", None), Projection):
+            attention.proj.linear.bias = None
+        self.mlp_neuron = neuron.clone()
+        self.mlp = MLP(dim, round(dim * mlp_ratio), neuron=neuron.clone(), bias=mlp_bias)
         self.init_firing(tokens)
 
     def forward(self, x: Tensor, state: EncoderState | None = None, *,

@@ -22,11 +22,11 @@ class MLPState(NamedTuple):
 class MLP(nn.Module):
     """`current, state = mlp(x, state=None)`, (T, B, N, D) -> (T, B, N, D). neuron: a neuron or an Activation."""
 
-    def __init__(self, dim: int, hidden: int, *, neuron: nn.Module):
+    def __init__(self, dim: int, hidden: int, *, neuron: nn.Module, bias: bool = True):
         super().__init__()
-        self.fc1 = Projection(dim, hidden, bias=True)
+        self.fc1 = Projection(dim, hidden, bias=bias)
         self.neuron = neuron
-        self.fc2 = Projection(hidden, dim, bias=True)
+        self.fc2 = Projection(hidden, dim, bias=bias)
 
     def forward(self, x: Tensor, state: MLPState | None = None) -> tuple[Tensor, MLPState]:
         hidden, hidden_state = self.neuron(self.fc1(x), state.hidden if state else None)

@@ -22,7 +22,7 @@ from spikeattn.attention.projection import SPIKE_POWER
 from spikeattn.blocks.stem import ConvNorm, SpikePool, Stage, Stem
 from spikeattn.types import State, detach_state
 
-CHAIN_POWER = 0.12  # mean square of the spikes inside a chain: a current that deviates by one threshold fires so
+CHAIN_POWER = 0.09  # mean square of the spikes inside a chain, where currents that deviate by one threshold fire so
 POOLED = 0.65  # the largest of 9 unit normals exceeds 1.5 about half of the time
 
 

@@ -1,5 +1,6 @@
 """Layers one after another, each with its own state."""
 
+import inspect
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -41,6 +42,4 @@ class SpikingSequential(nn.Sequential):
 
 def keeps_state(layer: nn.Module) -> bool:
     """True for layers whose call takes and returns a state."""
-    import inspect
-
     return "state" in inspect.signature(layer.forward).parameters

@@ -4,10 +4,11 @@
     Spikingformer   x = BN(conv3x3 x), then for each stage  x = BN(conv3x3 pool(neuron(x)))
 
 A stage is (width, downsampling): "" keeps the size, "pool" halves it by a 3x3 max pool of stride 2 (over spikes,
-so the maximum is an OR), "stride" halves it by the convolution itself.
+so the maximum is an OR), "stride" halves it by the convolution itself. The Spikformer stem also takes "pool_current",
+the pool in front of the neuron.
 
 Source: Zhou et al., "Spikformer" (ICLR 2023), the spiking patch splitting; Zhou et al., "Spikingformer" (2023).
-"stride" is ours, for small pictures.
+"stride" is ours, for small pictures; "pool_current" stands in SpikingJelly 2.0's Spikformer.
 """
 
 import math
@@ -57,11 +58,16 @@ class SpikePool(nn.Module):
 class Stem(nn.Module):
     """What the stems share: one convolution for each stage."""
 
+    downsampling = DOWNSAMPLING
+
     def __init__(self, in_channels: int, stages: tuple[Stage, ...], *, bias: bool = False):
         super().__init__()
         for _, down in stages:
-            if down not in DOWNSAMPLING:
-                raise ValueError(f"Stem: downsampling must be one of {DOWNSAMPLING}, got {down!r}. See blocks/stem.py.")
+            if down not in self.downsampling:
+                raise ValueError(
+                    f"{type(self).__name__}: downsampling must be one of {self.downsampling}, got {down!r}. "
+                    "See blocks/stem.py."
+                )
         self.in_channels, self.stages = in_channels, stages
         widths = [in_channels, *(width for width, _ in stages)]
         self.convs = nn.ModuleList(
@@ -86,10 +92,15 @@ class Stem(nn.Module):
 class SpikformerStem(Stem):
     """Convolution, neuron, pool at each stage; then a residual position stage."""
 
+    downsampling = (*DOWNSAMPLING, "pool_current")
+
     def __init__(self, in_channels: int, stages: tuple[Stage, ...], *, neuron: nn.Module):
         super().__init__(in_channels, stages)
         self.neurons = nn.ModuleList(neuron.clone() for _ in stages)
-        self.pools = nn.ModuleList(SpikePool() if down == "pool" else nn.Identity() for _, down in stages)
+        self.pools, self.current_pools = (
+            nn.ModuleList(SpikePool() if down == kind else nn.Identity() for _, down in stages)
+            for kind in ("pool", "pool_current")
+        )
         self.position, self.position_neuron = ConvNorm(stages[-1][0], stages[-1][0]), neuron.clone()
         self.init_firing()
 
@@ -97,8 +108,9 @@ class SpikformerStem(Stem):
         self.check_input(x)
         before = state or StemState(stages=(None,) * len(self.convs))
         after = []
-        for conv, neuron, pool, stage in zip(self.convs, self.neurons, self.pools, before.stages, strict=True):
-            spikes, stage = neuron(conv(x), stage)
+        layers = zip(self.convs, self.current_pools, self.neurons, self.pools, before.stages, strict=True)
+        for conv, current_pool, neuron, pool, stage in layers:
+            spikes, stage = neuron(current_pool(conv(x)), stage)
             x = pool(spikes)
             after.append(stage)
         spikes, position = self.position_neuron(self.position(x), before.position)
@@ -115,6 +127,11 @@ class SpikingformerStem(Stem):
 
     def __init__(self, in_channels: int, stages: tuple[Stage, ...], *, neuron: nn.Module):
         super().__init__(in_channels, stages)
+        if stages[0][1] == "pool":
+            raise ValueError(
+                "SpikingformerStem: the first stage must not pool, for no spikes come before it, got 'pool'. "
+                "Use '' or 'stride' there."
+            )
         self.neurons = nn.ModuleList(neuron.clone() for _ in stages[1:])
         self.pools = nn.ModuleList(SpikePool() if down == "pool" else nn.Identity() for _, down in stages[1:])
         self.threshold_current = neuron.threshold_current

@@ -6,6 +6,7 @@ from fnmatch import fnmatch
 from spikeattn.models import (
     cat,
     espikformer,
+    espikformer_large,
     maxformer,
     metaspikformer,
     qkformer,
@@ -19,6 +20,7 @@ from spikeattn.models import (
 from spikeattn.models.cat import CircularTransformer
 from spikeattn.models.config import ModelConfig, Part, attention_schedule, check_keys, nearest
 from spikeattn.models.espikformer import ESpikformer, ESpikformerConfig
+from spikeattn.models.espikformer_large import ESpikformerLarge, ESpikformerLargeConfig
 from spikeattn.models.hierarchical import HierarchicalConfig, HierarchicalTransformer
 from spikeattn.models.isotropic import ModelState, SpikingTransformer
 from spikeattn.models.maxformer import MaxFormer, MaxFormerConfig
@@ -45,7 +47,8 @@ class Entry:
 FAMILIES = ((Spikformer, spikformer), (Spikingformer, spikingformer), (VisionTransformer, vit),
             (CircularTransformer, cat), (QKFormer, qkformer), (MaxFormer, maxformer),
             (SpikeDrivenTransformer, sdt), (STAtten, statten), (SpikingResformer, spikingresformer),
-            (MetaSpikformer, metaspikformer), (ESpikformer, espikformer))
+            (MetaSpikformer, metaspikformer), (ESpikformer, espikformer),
+            (ESpikformerLarge, espikformer_large))
 MODELS: dict[str, Entry] = {
     name: Entry(model, replace(config, name=name))
     for model, family in FAMILIES for name, config in family.MODELS.items()
@@ -88,10 +91,10 @@ def create_model(name: str, *, attention=None, neuron=None, num_classes: int | N
 
 
 __all__ = [
-    "MODELS", "CircularTransformer", "ESpikformer", "ESpikformerConfig", "Entry", "HierarchicalConfig",
-    "HierarchicalTransformer", "MaxFormer", "MaxFormerConfig", "MetaSpikformer", "MetaSpikformerConfig",
-    "ModelConfig", "ModelState", "Part", "QKFormer", "QKFormerConfig", "STAtten", "STAttenConfig",
-    "SpikeDrivenConfig", "SpikeDrivenTransformer", "Spikformer", "SpikformerConfig", "SpikingModel",
+    "MODELS", "CircularTransformer", "ESpikformer", "ESpikformerConfig", "ESpikformerLarge", "ESpikformerLargeConfig",
+    "Entry", "HierarchicalConfig", "HierarchicalTransformer", "MaxFormer", "MaxFormerConfig", "MetaSpikformer",
+    "MetaSpikformerConfig", "ModelConfig", "ModelState", "Part", "QKFormer", "QKFormerConfig", "STAtten",
+    "STAttenConfig", "SpikeDrivenConfig", "SpikeDrivenTransformer", "Spikformer", "SpikformerConfig", "SpikingModel",
     "SpikingResformer", "SpikingResformerConfig", "SpikingTransformer", "Spikingformer", "SpikingformerConfig",
     "VisionTransformer", "attention_schedule", "create_model", "from_pretrained", "list_models", "load_weights",
 ]

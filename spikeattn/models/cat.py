@@ -12,5 +12,7 @@ from spikeattn.models.vit import twins
 class CircularTransformer(Spikingformer):
     """The ANN with CAT on the Spikingformer skeleton."""
 
+    citation = ("yamada2025cat", "zhou2023spikingformer")
+
 
 MODELS = twins("cat", "cat")

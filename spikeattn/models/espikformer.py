@@ -4,8 +4,8 @@
     late     x = x + SepConv3x3(neuron(x)),  x = x + E-SDSA(neuron(x)),  x = x + MLP(neuron(x))
     head     linear on the levels 0 ... 4 of a neuron on the pixel mean
 
-The neurons are I-LIF without memory, levels 0 ... 4 divided by 4; so one time step (T x D = 1 x 4). Other
-mechanisms get their levels undivided, as their scores are integers, and the value width of E-SDSA.
+The neurons are I-LIF without memory, levels 0 ... 4 divided by 4; so one time step (T x D = 1 x 4). Around other
+mechanisms, whose scores are integers, levels are not divided; those with values get the value width of E-SDSA.
 
 Source: Yao et al., "Scaling Spike-driven Transformer with Efficient Spike Firing Approximation Training" (TPAMI
 2025), arXiv 2411.16061, and its code, SDT_V3/Classification/Model_Base/models.py. The large ones are in
@@ -19,7 +19,7 @@ from spikeattn.blocks.conv_block import ConvBlock
 from spikeattn.blocks.picture_encoder import ConvEncoderBlock
 from spikeattn.blocks.separable import SpikingSeparableConv
 from spikeattn.models.config import Part
-from spikeattn.models.metaformer import MetaFormer, MetaFormerConfig, five_stages
+from spikeattn.models.metaformer import MetaFormer, MetaFormerConfig, five_stages, tiny
 from spikeattn.neurons import Neuron
 
 VALUE_RATIO = 4  # width of the values over that of queries and keys
@@ -32,6 +32,7 @@ class ESpikformerConfig(MetaFormerConfig):
 class ESpikformer(MetaFormer):
     """An E-SpikeFormer of any size, with any attention and neuron."""
 
+    citation = "yao2025sdt"
     config_class = ESpikformerConfig
     own_attention = SpikeDrivenSelfAttentionV3
 
@@ -43,7 +44,8 @@ class ESpikformer(MetaFormer):
                                 attention=attention, neuron=neuron, mlp_ratio=self.config.mlp_ratio, tokens=tokens)
 
     def adapt(self, attention: ScoreAttention) -> None:
-        attention.build_projections(Projection, value_dim=VALUE_RATIO * attention.dim)
+        if not isinstance(attention, SpikeDrivenSelfAttentionV3):
+            attention.build_projections(Projection, value_dim=VALUE_RATIO * attention.dim)
 
 
 LEVELS = Part("ilif", {"levels": 4, "normalise": True})
@@ -62,7 +64,5 @@ MODELS = {
     "espikformer_l": espikformer((64, 128, 256, 360)),
     "espikformer_dvs_s": espikformer((32, 64, 128, 192), in_channels=2, num_classes=10, timesteps=16,
                                      image_size=(128, 128)),
-    # 16 x 16 pictures of which only the stem takes half, so 64 tokens
-    "espikformer_tiny": espikformer((16, 16, 32, 32), depths=(1, 1, 1, 1, 1), depth=2, strides=(1, 1, 1, 1), heads=2,
-                                    num_classes=10, in_channels=1, image_size=(16, 16)),
+    "espikformer_tiny": ESpikformerConfig(**tiny("sdsa_v3"), neuron=LEVELS, timesteps=1),
 }

@@ -25,7 +25,8 @@ class HierarchicalConfig(ModelConfig):
     """embeddings, depths: one patch embedding and one number of blocks for each stage; `depth` is their sum.
 
     mixers: token mixers of all stages but the last, whose mixer is `attention`. mixer_heads: heads of these stages,
-    as many as `heads` where none are given. embedding_bias: biases in front of the norms of the embeddings.
+    as many as `heads` where none are given. embedding_bias: biases in front of the norms of the embeddings;
+    output_bias: in front of the norm behind an attention.
     """
 
     embeddings: tuple[Embedding, ...]
@@ -33,6 +34,7 @@ class HierarchicalConfig(ModelConfig):
     mixers: tuple[Part, ...]
     mixer_heads: tuple[int, ...] = ()
     embedding_bias: bool = False
+    output_bias: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -132,7 +134,7 @@ class HierarchicalTransformer(SpikingModel):
         return EncoderBlock(
             config.embeddings[stage].width, config.heads if last else config.mixer_heads[stage],
             attention=ATTENTIONS[part.name], neuron=neuron, mlp_ratio=config.mlp_ratio, shortcut=self.shortcut,
-            tokens=tokens, **options, **part.options,
+            tokens=tokens, output_bias=config.output_bias, **options, **part.options,
         )
 
     def build_head(self, neuron: Neuron) -> None:

@@ -21,10 +21,14 @@ from spikeattn.types import State, detach_state
 
 @dataclass(frozen=True, kw_only=True)
 class IsotropicConfig(ModelConfig):
-    """stem: (width, downsampling) of each convolution. qkv_bias: biases in front of the q, k, v norms."""
+    """stem: (width, downsampling) of each convolution. qkv_bias: biases in front of the q, k, v norms; output_bias: in
+    front of the norm behind the attention; mlp_bias: in front of those of the MLP.
+    """
 
     stem: tuple[Stage, ...]
     qkv_bias: bool = False
+    output_bias: bool = True
+    mlp_bias: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -75,6 +79,7 @@ class SpikingTransformer(SpikingModel):
         return EncoderBlock(
             config.dim, config.heads, attention=ATTENTIONS[part.name], neuron=neuron, mlp_ratio=config.mlp_ratio,
             shortcut=self.shortcut, bias=config.qkv_bias, tokens=tokens, inner_shortcut=self.inner_shortcut(),
+            output_bias=config.output_bias, mlp_bias=config.mlp_bias,
             **part.options,
         )
 

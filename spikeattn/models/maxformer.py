@@ -12,20 +12,36 @@ ImageNet, CIFAR and event cameras. `ms_qkformer_*` is its baseline on the same s
 shortcuts. Differs from the code in: initialisation is ours (every layer fires).
 """
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
-from spikeattn.blocks import Embedding, EncoderBlock, MembraneEmbedding, MembraneShortcut
+from spikeattn.blocks import Embedding, EncoderBlock, MembraneEmbedding, MembraneShortcut, SpikeShortcut
 from spikeattn.models.config import Part
 from spikeattn.models.hierarchical import HierarchicalConfig, HierarchicalState, HierarchicalTransformer
 
 
+@dataclass(frozen=True, kw_only=True)
 class MaxFormerConfig(HierarchicalConfig):
-    """Fields: see HierarchicalConfig."""
+    """attention_shortcut: "membrane", or "spike" (x + neuron(attention(x)), real numbers enter the attention's weights)
+    for the last stage, as SpikingJelly 2.0 has it. Further fields: HierarchicalConfig.
+    """
+
+    attention_shortcut: str = "membrane"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.attention_shortcut not in ("membrane", "spike"):
+            raise ValueError(
+                f"MaxFormerConfig: attention_shortcut must be 'membrane' or 'spike', got {self.attention_shortcut!r}. "
+                "The paper's is 'membrane'."
+            )
 
 
 class MaxFormer(HierarchicalTransformer):
     """A Max-Former of any size, with any mixers, any attention in its last stage and any neuron."""
 
+    citation = "fang2025maxformer"
     config_class = MaxFormerConfig
     shortcut = MembraneShortcut()
 
@@ -33,7 +49,10 @@ class MaxFormer(HierarchicalTransformer):
         return MembraneEmbedding(channels, plan, neuron=neuron, first=stage == 0, bias=self.config.embedding_bias)
 
     def block(self, stage: int, index: int, neuron: nn.Module, tokens: int, **options) -> EncoderBlock:
-        return super().block(stage, index, neuron, tokens, inner_shortcut=self.config.mlp_ratio == 1, **options)
+        block = super().block(stage, index, neuron, tokens, inner_shortcut=self.config.mlp_ratio == 1, **options)
+        if self.config.attention_shortcut == "spike" and stage == len(self.config.mixers):
+            block.attn_shortcut = SpikeShortcut()
+        return block
 
     def build_head(self, neuron: nn.Module) -> None:
         self.head_neuron = neuron.clone()

@@ -18,7 +18,6 @@ from typing import ClassVar, Self
 from torch import Tensor, nn
 
 from spikeattn.attention import ATTENTIONS, Attention, ScoreAttention
-from spikeattn.attention.projection import Projection, spike_power
 from spikeattn.blocks.conv_block import ConvBlock
 from spikeattn.blocks.downsample import ConvStem, Downsample
 from spikeattn.models.config import Part
@@ -91,9 +90,18 @@ class MetaFormer(SpikingPyramid):
         before, tokens = sum(config.depths[config.conv_stages:stage]), grid[0] * grid[1]
         blocks = []
         for index in range(before, before + depth):
-            attention = self.build_attention(config.attention[index % len(config.attention)], width, neuron, tokens)
-            blocks.append(self.encoder_block(width, attention, neuron, tokens))
+            part = config.attention[index % len(config.attention)]
+            inner = self.attention_neuron(part, neuron)
+            block = self.encoder_block(width, self.build_attention(part, width, inner, tokens), neuron, tokens)
+            if inner is not neuron and block.attn_neuron is not None:
+                block.attn_neuron = inner.clone()
+            blocks.append(block)
         return blocks
+
+    def attention_neuron(self, part: Part, neuron: Neuron) -> Neuron:
+        """The neuron around and inside an attention: other mechanisms than the published one need whole levels."""
+        own = ATTENTIONS[part.name] is self.own_attention
+        return neuron if own or neuron.alphabet != "graded" else neuron.clone(normalise=False)
 
     @abstractmethod
     def conv_block(self, width: int, neuron: Neuron) -> ConvBlock:
@@ -106,22 +114,16 @@ class MetaFormer(SpikingPyramid):
     def build_attention(self, part: Part, width: int, neuron: Neuron, tokens: int) -> Attention:
         """The published mechanism, or another one on the projections of this host."""
         kind, options = ATTENTIONS[part.name], dict(part.options)
-        power = spike_power(neuron)
-        foreign = issubclass(kind, ScoreAttention) and not issubclass(kind, self.own_attention)
-        if foreign and neuron.alphabet == "graded":
-            # scores are integers: levels as they are; the host's neurons all have one threshold
-            options = {"attn_threshold": neuron.threshold} | options
-            neuron = neuron.clone(normalise=False)
+        if issubclass(kind, ScoreAttention) and neuron.alphabet == "graded":
+            options = {"attn_threshold": neuron.threshold} | options  # the neurons of these hosts have one threshold
         attention = kind.in_host(width, self.config.heads, neuron=neuron, tokens=tokens, bias=False, **options)
-        if foreign and isinstance(attention.q, Projection):
-            self.adapt(attention)
         if isinstance(attention, ScoreAttention):
-            attention.input_power = power
+            self.adapt(attention)
         return attention
 
     @abstractmethod
     def adapt(self, attention: ScoreAttention) -> None:
-        """Give another mechanism the projections of this host, so that the number of parameters stays."""
+        """Give any mechanism the projections of this host, so that the number of parameters stays."""
 
     def build_head(self, neuron: Neuron) -> None:
         super().build_head(neuron)
@@ -130,9 +132,12 @@ class MetaFormer(SpikingPyramid):
         if self.config.distilled:
             self.head_distilled = nn.Linear(self.config.dim, self.config.num_classes)
             init_head(self.head_distilled)
-        # a token mean is near its norm's bias: with zero biases the last neuron would be silent
-        last = self.stages[-1].blocks[-1].mlp.fc2.norm
-        nn.init.normal_(last.bias, std=self.head_neuron.threshold_current)
+        # a token mean is near the biases of the norms behind it: if all are zero the last neuron is silent
+        nn.init.normal_(self.last_norm().bias, std=self.head_neuron.threshold_current)
+
+    def last_norm(self) -> nn.Module:
+        """A norm whose bias reaches the neuron in front of the read-out."""
+        return self.stages[-1].blocks[-1].mlp.fc2.norm
 
     def classify(self, tokens: Tensor, state: PyramidState) -> tuple[Tensor, State]:
         (logits, distilled), state = self._read_outs(tokens, state)
@@ -171,3 +176,9 @@ def five_stages(widths: tuple[int, int, int, int]) -> dict:
     """
     stages = (widths[0] // 2, *widths)
     return dict(widths=stages, dim=stages[-1], depths=(1, 1, 2, 6, 2), depth=8, strides=(2, 2, 2, 1))
+
+
+def tiny(attention: str) -> dict:
+    """Fields of a model that runs in milliseconds: one block of each kind, 64 tokens, no stride but the stem's."""
+    return dict(widths=(16, 32), dim=32, depths=(1, 1), depth=1, strides=(1,), conv_stages=1, heads=2,
+                num_classes=10, in_channels=1, image_size=(16, 16), attention=(Part(attention),))

@@ -16,7 +16,7 @@ from spikeattn.blocks.conv_block import ConvBlock
 from spikeattn.blocks.picture_encoder import PictureEncoderBlock
 from spikeattn.blocks.separable import SeparableConv
 from spikeattn.models.config import Part
-from spikeattn.models.metaformer import MetaFormer, MetaFormerConfig, five_stages
+from spikeattn.models.metaformer import MetaFormer, MetaFormerConfig, five_stages, tiny
 from spikeattn.neurons import Neuron
 
 
@@ -27,6 +27,7 @@ class MetaSpikformerConfig(MetaFormerConfig):
 class MetaSpikformer(MetaFormer):
     """A Meta-SpikeFormer of any size, with any attention and neuron."""
 
+    citation = "yao2024sdt"
     config_class = MetaSpikformerConfig
     own_attention = SpikeDrivenSelfAttentionV2
 
@@ -38,7 +39,8 @@ class MetaSpikformer(MetaFormer):
                                    mlp_ratio=self.config.mlp_ratio, tokens=tokens)
 
     def adapt(self, attention: ScoreAttention) -> None:
-        attention.build_projections(RepProjection)
+        if not isinstance(attention, SpikeDrivenSelfAttentionV2):
+            attention.build_projections(RepProjection)
 
 
 def metaspikformer(widths: tuple[int, int, int, int], **more) -> MetaSpikformerConfig:
@@ -52,7 +54,5 @@ MODELS = {
     "metaspikformer_8_768": metaspikformer((192, 384, 768, 960)),
     "metaspikformer_dvs_8_256": metaspikformer((64, 128, 256, 360), in_channels=2, num_classes=10, timesteps=16,
                                                image_size=(128, 128)),
-    # 16 x 16 pictures of which only the stem takes half, so 64 tokens
-    "metaspikformer_tiny": metaspikformer((16, 16, 32, 32), depths=(1, 1, 1, 1, 1), depth=2, strides=(1, 1, 1, 1), heads=2,
-                                          num_classes=10, in_channels=1, image_size=(16, 16)),
+    "metaspikformer_tiny": MetaSpikformerConfig(**tiny("sdsa_v2")),
 }

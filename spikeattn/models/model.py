@@ -25,6 +25,7 @@ class SpikingModel(nn.Module, ABC):
     `self.head`, calls `finish()` at the end of its constructor, and writes `stream_features`.
     """
 
+    citation: ClassVar[str | tuple[str, ...]] = ()  # whom to cite: see citations.py
     config_class: ClassVar[type[ModelConfig]]
     stream_chunk: int = 1  # time steps that its attention takes at once
 

@@ -31,6 +31,7 @@ class QKFormerConfig(HierarchicalConfig):
 class QKFormer(HierarchicalTransformer):
     """A QKFormer of any size, with any attention in its last stage and any neuron."""
 
+    citation = "zhou2024qkformer"
     config_class = QKFormerConfig
     shortcut = SpikeShortcut()
 

@@ -36,6 +36,7 @@ class SpikeDrivenConfig(IsotropicConfig):
 class SpikeDrivenTransformer(SpikingTransformer):
     """A Spike-driven Transformer of any size, with any attention and neuron."""
 
+    citation = "yao2023sdt"
     config_class = SpikeDrivenConfig
     stem_class = SpikeDrivenStem
     shortcut = MembraneShortcut()

@@ -24,6 +24,7 @@ class SpikformerConfig(IsotropicConfig):
 class Spikformer(SpikingTransformer):
     """A Spikformer of any size, with any attention and neuron."""
 
+    citation = "zhou2023spikformer"
     config_class = SpikformerConfig
     stem_class = SpikformerStem
     shortcut = SpikeShortcut()

@@ -23,6 +23,7 @@ class SpikingformerConfig(IsotropicConfig):
 class Spikingformer(SpikingTransformer):
     """A Spikingformer of any size, with any attention and neuron."""
 
+    citation = "zhou2023spikingformer"
     config_class = SpikingformerConfig
     stem_class = SpikingformerStem
     shortcut = MembraneShortcut()

@@ -78,6 +78,7 @@ class SpikingResformerConfig(PyramidConfig):
 class SpikingResformer(SpikingPyramid):
     """A SpikingResformer of any size, with any attention and neuron."""
 
+    citation = "shi2024spikingresformer"
     config_class = SpikingResformerConfig
 
     def build_stem(self, neuron: Neuron) -> ConvStem:

@@ -22,6 +22,7 @@ class STAttenConfig(SpikeDrivenConfig):
 class STAtten(SpikeDrivenTransformer):
     """A Spike-driven Transformer with spatial-temporal attention; `stream_chunk` steps go together."""
 
+    citation = "lee2025statten"
     config_class = STAttenConfig
 
 

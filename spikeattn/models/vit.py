@@ -16,6 +16,8 @@ from spikeattn.models.spikingformer import Spikingformer
 class VisionTransformer(Spikingformer):
     """The ANN on the Spikingformer skeleton."""
 
+    citation = ("dosovitskiy2021vit", "zhou2023spikingformer")
+
 
 def twins(prefix: str, attention: str) -> dict[str, ModelConfig]:
     """An ANN of every Spikingformer size for pictures (not for event frames)."""

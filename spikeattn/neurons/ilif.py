@@ -47,6 +47,11 @@ class _RoundInWindow(torch.autograd.Function):
         return grad * inside, None, None
 
 
+def round_in_window(x: Tensor, low: float, high: float) -> Tensor:
+    """round(clamp(x, low, high)), ties to even; its gradient is 1 inside the window and 0 outside."""
+    return _RoundInWindow.apply(x, low, high)
+
+
 class ILIF(Neuron):
     """A layer of integer neurons; outputs are the levels 0 ... levels (divided by `levels` with `normalise`).
 
@@ -56,6 +61,7 @@ class ILIF(Neuron):
     ([[2.0, 4.0, 0.0]], [2.0, 4.0, 0.0])
     """
 
+    citation = "luo2024integer"
     alphabet = "graded"
     lowest_sign = 0
 
@@ -71,7 +77,7 @@ class ILIF(Neuron):
 
     def step(self, x_t: Tensor, state: ILIFState) -> tuple[Tensor, ILIFState]:
         u = self.beta * state.v + x_t
-        level = _RoundInWindow.apply(u / self.threshold, float(self.lowest_sign * self.levels), float(self.levels))
+        level = round_in_window(u / self.threshold, float(self.lowest_sign * self.levels), float(self.levels))
         after = u - self.threshold * level.detach()
         return (level / self.levels if self.normalise else level), ILIFState(v=after)
 
@@ -100,4 +106,4 @@ class ILIF(Neuron):
 
     @property
     def threshold_current(self) -> float:
-        return self.threshold
+        return self.threshold / 2  # from here on a current rounds up to level 1

@@ -35,6 +35,7 @@ class Leaky(Neuron):
     [0.0, 1.0, 0.0]
     """
 
+    citation = "eshraghian2023lessons"
     alphabet = "binary"
 
     def __init__(

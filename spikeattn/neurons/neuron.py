@@ -20,6 +20,7 @@ class Neuron(nn.Module, ABC):
     constructor argument under its own name, so that `options` and `clone` need no further code.
     """
 
+    citation: ClassVar[str | tuple[str, ...]] = ()  # whom to cite: see citations.py
     alphabet: ClassVar[Alphabet]
 
     @abstractmethod

@@ -1,7 +1,7 @@
 """Parametric LIF: one learnable decay for the whole layer.
 
     beta = 1 - sigmoid(w)                              w is a parameter; tau = 1 / sigmoid(w)
-    u[t] = beta * v[t-1] + sigmoid(w) * x[t]           charge, decay_input=True
+    u[t] = v[t-1] + sigmoid(w) * (x[t] - v[t-1])       charge, decay_input=True
     u[t] = beta * v[t-1] + x[t]                        charge, decay_input=False
     s[t], v[t]                                         fire and reset as in LIF
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from spikeattn.neurons.lif import Reset, as_surrogate, check_lif
 from spikeattn.neurons.neuron import Neuron
-from spikeattn.ops.lif import LIFState, lif_step
+from spikeattn.ops.lif import LIFState, fire
 from spikeattn.surrogate import Sigmoid, Surrogate
 from spikeattn.types import NeuronCost
 
@@ -28,6 +28,7 @@ class PLIF(Neuron):
     -0.0
     """
 
+    citation = "fang2021plif"
     alphabet = "binary"
     ternary = False
 
@@ -53,9 +54,10 @@ class PLIF(Neuron):
 
     def step(self, x_t: Tensor, state: LIFState) -> tuple[Tensor, LIFState]:
         rate = self.w.sigmoid().to(x_t.dtype)
-        return lif_step(x_t, state, beta=1 - rate, gain=rate if self.decay_input else 1.0,
-                        threshold=self.threshold, reset=self.reset, ternary=self.ternary,
-                        surrogate=self.surrogate, detach_reset=self.detach_reset)
+        u = state.v + (x_t - state.v) * rate if self.decay_input else (1 - rate) * state.v + x_t
+        spikes, v = fire(u, threshold=self.threshold, reset=self.reset, ternary=self.ternary,
+                         surrogate=self.surrogate, detach_reset=self.detach_reset)
+        return spikes, LIFState(v=v)
 
     def signed(self) -> "PLIF":
         from spikeattn.neurons.ternary_plif import TernaryPLIF

@@ -24,6 +24,7 @@ class TernaryLIF(LIF):
     [0.0, -1.0, 0.0]
     """
 
+    citation = ("wang2025bsa", "guo2024ternary")
     alphabet = "ternary"
     ternary = True
 

@@ -9,6 +9,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from spikeattn.testing.firing import spiking_layers
+
 
 def dyadic(x: Tensor, step: float = 0.25) -> Tensor:
     """x rounded to multiples of `step`, a power of two.
@@ -21,26 +23,24 @@ def dyadic(x: Tensor, step: float = 0.25) -> Tensor:
 
 @torch.no_grad()
 def make_dyadic(module: nn.Module) -> nn.Module:
-    """Round the weights of linear layers, convolutions and batch norms inside `module`, in place.
+    """Round all parameters of `module` in place, except those of its neurons, and the statistics of its batch norms.
 
-    A weight keeps one or two significant bits; a running variance becomes the nearest power of 4 and eps becomes
-    0, so that the norm multiplies by a power of two. Layers keep their scale, hence about their firing rates.
+    A parameter keeps one or two significant bits; a running variance becomes the nearest power of 4 and eps becomes
+    0, so that the norm divides by a power of two. Layers keep their scale, hence about their firing rates.
     Neurons keep their own parameters: choose a decay that is a power of two.
 
     >>> layer = make_dyadic(nn.Linear(4, 4))
     >>> bool((layer.weight * 64 == (layer.weight * 64).round()).all())
     True
     """
+    neurons = {part for neuron in spiking_layers(module).values() for part in neuron.modules()}
     for layer in module.modules():
-        if isinstance(layer, nn.Linear | nn.modules.conv._ConvNd):
-            layer.weight.copy_(_rounded(layer.weight))
-            if layer.bias is not None:
-                layer.bias.copy_(_rounded(layer.bias))
-        elif isinstance(layer, nn.modules.batchnorm._BatchNorm):
+        if layer in neurons:
+            continue
+        for parameter in layer.parameters(recurse=False):
+            parameter.copy_(_rounded(parameter))
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             layer.eps = 0.0
-            if layer.affine:
-                layer.weight.copy_(_rounded(layer.weight))
-                layer.bias.copy_(_rounded(layer.bias))
             layer.running_mean.copy_(dyadic(layer.running_mean, 0.125))
             layer.running_var.copy_(4.0 ** (layer.running_var.log2() / 2).round())
     return module

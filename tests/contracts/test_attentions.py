@@ -4,8 +4,12 @@ import pytest
 
 from spikeattn.attention import (
     ATTENTIONS,
+    AdditionOnlySelfAttention,
+    AlphaXNORAttention,
+    BinaryShiftmaxAttention,
     BipolarSelfAttention,
     CircularAttention,
+    RandomQKAttention,
     SoftmaxAttention,
     SpatialTemporalAttention,
     SpikeDrivenSelfAttention,
@@ -25,6 +29,10 @@ MODES = {
     "event-statten": (SpatialTemporalAttention, {"erode": True}),
     "event-sdsa": (SpikeDrivenSelfAttention, {"erode": "kv"}),
     "event-sdsa-queries": (SpikeDrivenSelfAttention, {"erode": "qkv"}),
+    "alpha_xnor-quarter": (AlphaXNORAttention, {"alpha": 0.25}),
+    "a2os2a-bias": (AdditionOnlySelfAttention, {"neuron": PLIF, "bias": True}),
+    "bmp_shiftmax-integer": (BinaryShiftmaxAttention, {"neuron": ILIF(levels=2, beta=0.5)}),
+    "random_qk-bias": (RandomQKAttention, {"bias": True}),
     "softmax-causal": (SoftmaxAttention, {"causal": True}),
     "cat-qkv": (CircularAttention, {"variant": "qkv"}),
     "cat-causal": (CircularAttention, {"causal": True}),
@@ -32,8 +40,10 @@ MODES = {
     "cat-shiftmax": (CircularAttention, {"normaliser": "shiftmax"}),
     "cat-table": (CircularAttention, {"variant": "v", "tokens": 8}),
 }
-DIVIDING = ("softmax", "tmp_softmax", "cat", "dssa")  # by a sum of exponentials, or by a firing rate
-TAKING_MASKS = ("bsa", "ssa", "statten", "tmp_softmax", "softmax")  # the others have no matrix of scores to leave keys out of
+DIVIDING = ("softmax", "tmp_softmax", "bmp_softmax", "cat", "dssa")  # by a sum of exponentials, or by a firing rate
+TAKING_MASKS = (  # the others have no matrix of scores
+    "bsa", "ssa", "statten", "tmp", "bmp", "softmax", "sorbet", "alpha_xnor", "a2os2a", "random_qk",
+)
 
 
 class TestAttentions(AttentionContract):

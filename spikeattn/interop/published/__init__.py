@@ -23,12 +23,14 @@ from spikeattn.interop.published import (
     sdt,
     spikformer,
     spikingformer,
+    spikingjelly,
     spikingresformer,
 )
 from spikeattn.interop.published.engine import Origin, Source, Transform
 from spikeattn.models import SpikingTransformer
 
-FAMILIES = (spikformer, spikingformer, sdt, qkformer, spikingresformer, maxformer, metaspikformer, espikformer)
+FAMILIES = (spikformer, spikingformer, sdt, qkformer, spikingresformer, maxformer, metaspikformer, espikformer,
+            spikingjelly)
 SOURCES: dict[str, Source] = {source.name: source for family in FAMILIES for source in family.SOURCES}
 
 
@@ -77,10 +79,12 @@ def export_state_dict(model: nn.Module) -> dict[str, Tensor]:
 def modules(model: nn.Module) -> dict[str, nn.Module]:
     """Their name of each block, layer and neuron -> our module that computes the same.
 
-    Ours return (out, state) where a state is kept; pictures are (T, B, C, Y, X), tokens (T, B, N, D).
+    Ours return (out, state) where a state is kept; pictures are (T, B, C, Y, X), tokens (T, B, N, D). Layers of theirs
+    that compute queries, keys and values at once have no counterpart and are left out.
     """
     origin = origin_of(model)
-    return {row.theirs: model.get_submodule(row.ours) for row in SOURCES[origin.repo].rows(origin.settings)}
+    rows = SOURCES[origin.repo].rows(origin.settings)
+    return {row.theirs: model.get_submodule(row.ours) for row in rows if row.part is None}
 
 
 def origin_of(model: nn.Module) -> Origin:

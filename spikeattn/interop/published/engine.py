@@ -38,12 +38,29 @@ FROM_CONV2D = Transform("1x1 convolution as matrix", lambda w: w.flatten(1), lam
 
 @dataclass(frozen=True)
 class Row:
-    """One module of theirs and the module of ours with the same output; `transform` is for its `weight`."""
+    """One module of theirs and the module of ours with the same output; `transform` is for its `weight`.
+
+    part: (index, count) where theirs computes the outputs of `count` modules of ours at once, stacked along axis 0 of
+    its tensors (queries, keys and values by one matrix).
+    """
 
     theirs: str
     ours: str
     transform: Transform = SAME
     neuron: bool = False
+    part: tuple[int, int] | None = None
+
+    def tensor_transform(self, name: str) -> Transform:
+        """The transform of the tensor of this name."""
+        whole = self.transform if name == "weight" else SAME
+        if self.part is None:
+            return whole
+        index, count = self.part
+        return Transform(
+            f"part {index + 1} of {count}, {whole.name}",
+            lambda theirs: whole.to_ours(theirs.chunk(count)[index] if theirs.ndim else theirs),  # a counter is shared
+            whole.to_theirs,
+        )
 
 
 @dataclass(frozen=True)
@@ -58,7 +75,8 @@ class Dead:
 
 def isotropic(config: ModelConfig) -> tuple:
     """What distinguishes models of one width besides their sizes."""
-    return config.stem, config.qkv_bias, {(part.name, part.options.get("scale", 0.125)) for part in config.attention}
+    biases = config.qkv_bias, config.output_bias, config.mlp_bias
+    return config.stem, biases, {(part.name, part.options.get("scale", 0.125)) for part in config.attention}
 
 
 @dataclass(frozen=True)
@@ -169,9 +187,17 @@ def export_state_dict(source: Source, model: nn.Module, origin: Origin) -> dict[
         entry.key: origin.dead.get(entry.key, torch.full(entry.shape, entry.fill)).clone()
         for entry in source.dead(origin.settings)
     }
-    for theirs, key, transform in tensor_rows(model, source.rows(origin.settings)):
-        exported[theirs] = transform.to_theirs(ours[key]).detach().clone()
-    return exported
+    rows = tensor_rows(model, source.rows(origin.settings))
+    return exported | {key: tensor.detach().clone() for key, tensor in under_their_keys(rows, ours).items()}
+
+
+def under_their_keys(rows: Iterable[tuple[str, str, Transform]], ours: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Our tensors in their keys and shapes; the parts of a fused tensor are joined again."""
+    parts: dict[str, list[Tensor]] = {}
+    for theirs, key, transform in rows:
+        parts.setdefault(theirs, []).append(transform.to_theirs(ours[key]))
+    return {key: torch.cat(several) if several[0].ndim and len(several) > 1 else several[0]
+            for key, several in parts.items()}
 
 
 def tensor_rows(model: nn.Module, rows: Iterable[Row]) -> Iterator[tuple[str, str, Transform]]:
@@ -183,7 +209,7 @@ def tensor_rows(model: nn.Module, rows: Iterable[Row]) -> Iterator[tuple[str, st
         for name, _ in own:
             ours = f"{row.ours}.{name}"
             if ours in state:
-                yield f"{row.theirs}.{name}", ours, row.transform if name == "weight" else SAME
+                yield f"{row.theirs}.{name}", ours, row.tensor_transform(name)
 
 
 def check_keys(source: Source, model: nn.Module, rows, dead: list[Dead], state_dict: dict) -> None:
@@ -194,7 +220,7 @@ def check_keys(source: Source, model: nn.Module, rows, dead: list[Dead], state_d
         raise ValueError(
             f"load: the table of {source.name} must name every tensor of ours, it lacks {untold}. Add rows."
         )
-    expected = {theirs: tuple(transform.to_theirs(ours[key]).shape) for theirs, key, transform in rows}
+    expected = {key: tuple(tensor.shape) for key, tensor in under_their_keys(rows, ours).items()}
     optional = {entry.key: entry.shape for entry in dead}
     missing = expected.keys() - state_dict.keys()
     problems = [("missing", key, f"{shape} expected") for key, shape in expected.items() if key in missing]
@@ -207,11 +233,15 @@ def check_keys(source: Source, model: nn.Module, rows, dead: list[Dead], state_d
         elif tuple(tensor.shape) != tuple(shape):
             problems.append(("wrong shape", key, f"{tuple(tensor.shape)}, {tuple(shape)} expected"))
     if problems:
-        raise ValueError(_table(source, problems))
+        raise ValueError(
+            f"load: the state dict must have the keys and shapes of {source.name}, got {len(problems)} misfits. "
+            f"Check the repository, the config and that the file is whole; nothing was loaded.\n"
+            f"{problem_table(problems)}"
+        )
 
 
-def _table(source: Source, problems: list[tuple[str, str, str]], rows: int = 8) -> str:
-    """The first problems of each kind, one to a line."""
+def problem_table(problems: list[tuple[str, str, str]], rows: int = 8) -> str:
+    """The first problems (kind, key, detail) of each kind, one to a line."""
     lines = []
     for kind in dict.fromkeys(kind for kind, _, _ in problems):
         of_kind = [(key, detail) for other, key, detail in problems if other == kind]
@@ -219,7 +249,4 @@ def _table(source: Source, problems: list[tuple[str, str, str]], rows: int = 8) 
         lines += [f"  {kind:<12}  {key:<{width}}  {detail}" for key, detail in of_kind[:rows]]
         if len(of_kind) > rows:
             lines.append(f"  {kind:<12}  ... and {len(of_kind) - rows} more")
-    return (
-        f"load: the state dict must have the keys and shapes of {source.name}, got {len(problems)} misfits. "
-        "Check the repository, the config and that the file is whole; nothing was loaded.\n" + "\n".join(lines)
-    )
+    return "\n".join(lines)

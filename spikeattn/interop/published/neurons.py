@@ -85,16 +85,16 @@ def lif_config(neuron: dict[str, dict], rows: Iterable[Row], attention: dict[str
     neuron: {"default": record, "overrides": {their path: record}}. A threshold that all attention neurons share
     goes to the attention's own option; every other difference from the default is an override.
     """
-    places = {row.theirs: row.ours for row in rows if row.neuron}
-    unknown = sorted(neuron.keys() - {"default", "overrides"}) or sorted(neuron["overrides"].keys() - places.keys())
+    rows = [row for row in rows if row.neuron]
+    places = {row.theirs for row in rows}
+    unknown = sorted(neuron.keys() - {"default", "overrides"}) or sorted(neuron["overrides"].keys() - places)
     if unknown:
         raise ValueError(
             f"load: neuron must be {{'default': ..., 'overrides': {{their neuron: ...}}}}, got unknown {unknown}. "
             f"Neurons of this class are {sorted(places)[:4]} and so on."
         )
     base = neuron_part(neuron["default"])
-    parts = {ours: neuron_part(neuron["default"] | neuron["overrides"].get(theirs, {}))
-             for theirs, ours in places.items()}
+    parts = {row.ours: neuron_part(neuron["default"] | neuron["overrides"].get(row.theirs, {})) for row in rows}
     others = sorted(path for path, part in parts.items() if part.name != base.name)
     if others:
         raise ValueError(

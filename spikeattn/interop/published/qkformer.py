@@ -67,7 +67,8 @@ def architecture(config: ModelConfig) -> tuple:
     """What two hierarchical models of the same weights share besides their sizes."""
     mixers = tuple((part.name, part.options.get("kernel")) for part in config.mixers)
     last = {(part.name, part.options.get("scale", 0.125)) for part in config.attention}
-    return config.embeddings, config.depths, mixers, config.mixer_heads, config.heads, config.embedding_bias, last
+    biases = config.embedding_bias, config.output_bias, getattr(config, "attention_shortcut", None)
+    return config.embeddings, config.depths, mixers, config.mixer_heads, config.heads, biases, last
 
 
 def rows(variant: Variant, settings: Settings) -> list[Row]:

@@ -4,11 +4,12 @@ import torch
 from torch import Tensor
 
 from spikeattn.ops.lif import cpu
-from spikeattn.ops.lif.reference import RESETS, LIFState, lif_backward, lif_forward, lif_step
+from spikeattn.ops.lif.reference import RESETS, LIFState, fire, lif_backward, lif_forward, lif_step
 from spikeattn.ops.op import Differentiable, Implementation, Op, explained, last_derivative
+from spikeattn.scan import scan
 from spikeattn.surrogate import SURROGATES, Sigmoid, Surrogate
 
-__all__ = ["LIF", "LIF_BACKWARD", "RESETS", "LIFState", "lif", "lif_step"]
+__all__ = ["LIF", "LIF_BACKWARD", "RESETS", "LIFState", "fire", "lif", "lif_step"]
 
 _DYNAMICS = (
     "float beta, float gain, float threshold, str reset, bool ternary, bool detach_reset, str surrogate, float alpha"
@@ -98,8 +99,6 @@ def lif(
     _check(current, state, reset)
     state = LIFState(v=current.new_zeros(current.shape[1:])) if state is None else state
     if SURROGATES.get(surrogate.name) is not type(surrogate):
-        from spikeattn.scan import scan
-
         dynamics = dict(beta=beta, gain=gain, threshold=threshold, reset=reset, ternary=ternary,
                         surrogate=surrogate, detach_reset=detach_reset)
         return scan(lambda x, s: lif_step(x, s, **dynamics), current, state)

@@ -7,6 +7,8 @@ backward pass of this kind was measured and won nothing.
 import torch
 from torch import Tensor
 
+from spikeattn.ops.lif.reference import is_average
+
 
 def refuses(current: Tensor, *args) -> str | None:
     """It is for CPU tensors: elsewhere the passes it saves have not been measured."""
@@ -17,14 +19,16 @@ def lif_forward(current: Tensor, v: Tensor, beta: float, gain: float, threshold:
                 detach_reset: bool, surrogate: str, alpha: float,
                 keep_membrane: bool) -> tuple[Tensor, Tensor, Tensor]:
     """(spikes, membrane after the last step, charged membranes or an empty tensor), as in reference.py."""
-    driven = current if gain == 1 else gain * current
+    average = is_average(beta, gain)
+    driven = current if average or gain == 1 else gain * current
     spikes = torch.empty_like(current)
     membranes = torch.empty_like(current) if keep_membrane else current.new_empty((0, *current.shape[1:]))
     for t in range(current.shape[0]):
-        u = torch.add(beta * v, driven[t], out=membranes[t]) if keep_membrane else (beta * v).add_(driven[t])
+        add = driven[t].sub(v).div_(1 / gain) if average else driven[t]
+        u = torch.add(v if average else beta * v, add, out=membranes[t] if keep_membrane else None)
         if ternary:
             fired = u.abs() >= threshold
-            torch.mul(u.sign(), fired, out=spikes[t])
+            spikes[t] = u.sign().masked_fill_(~fired, 0)  # a product would leave -0.0, and NaN where u is NaN
         else:
             fired = u >= threshold
             spikes[t] = fired

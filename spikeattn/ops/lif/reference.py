@@ -1,6 +1,7 @@
 """Leaky integrate-and-fire, binary or ternary: one step, and the backward pass through T steps.
 
     u[t] = beta * v[t-1] + gain * x[t]                 charge
+    u[t] = v[t-1] + (x[t] - v[t-1]) / tau              the same where beta = 1 - 1/tau and gain = 1/tau
     s[t] = [u >= threshold]                            fire, binary {0, 1}
     s[t] = [u >= threshold] - [-u >= threshold]        fire, ternary {-1, 0, 1}
     v[t] = u * (1 - fired)                             reset "hard": back to 0, on either sign
@@ -28,8 +29,19 @@ class LIFState(NamedTuple):
     detach = detach_state
 
 
-def charge(current: Tensor, v: Tensor, beta: float | Tensor, gain: float | Tensor) -> Tensor:
-    """u = beta * v + gain * current."""
+def is_average(beta: float, gain: float) -> bool:
+    """True where the membrane is a running average of the current: beta + gain = 1 (SpikingJelly's decay_input)."""
+    return beta + gain == 1 and gain != 1
+
+
+def charge(current: Tensor, v: Tensor, beta: float, gain: float) -> Tensor:
+    """u = beta * v + gain * current.
+
+    A running average is rounded as SpikingJelly rounds it, v + (current - v) / tau: where a membrane meets the
+    threshold exactly, the other form sends other spikes.
+    """
+    if is_average(beta, gain):
+        return v + (current - v) / (1 / gain)
     return beta * v + gain * current
 
 
@@ -49,10 +61,10 @@ def fire(
 
 
 def lif_step(
-    current: Tensor, state: LIFState, *, beta: float | Tensor, gain: float | Tensor, threshold: float, reset: str,
-    ternary: bool, surrogate: Surrogate, detach_reset: bool,
+    current: Tensor, state: LIFState, *, beta: float, gain: float, threshold: float, reset: str, ternary: bool,
+    surrogate: Surrogate, detach_reset: bool,
 ) -> tuple[Tensor, LIFState]:
-    """One step of a layer: (spikes, state after the reset). beta and gain may be tensors that learn."""
+    """One step of a layer: (spikes, state after the reset)."""
     u = charge(current, state.v, beta, gain)
     spikes, v = fire(u, threshold=threshold, reset=reset, ternary=ternary, detach_reset=detach_reset,
                      surrogate=surrogate)

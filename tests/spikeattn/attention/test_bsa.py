@@ -51,12 +51,11 @@ def test_whole_module_is_its_parts():
     x = (torch.rand(3, 2, 5, 16) < 0.3).double()
     q, k = (neuron(projection(x))[0] for neuron, projection in ((layer.q_neuron, layer.q), (layer.k_neuron, layer.k)))
     v = layer.v(x)
-    current = torch.stack([
-        torch.stack([
-            torch.cat([plain_mix(*(y[t, b, :, h].contiguous() for y in (q, k, v))) for h in (slice(0, 8), slice(8, 16))], -1)
-            for b in range(2)
-        ]) for t in range(3)
-    ])
+    current = torch.zeros_like(v)
+    for t in range(3):
+        for b in range(2):
+            for head in (slice(0, 8), slice(8, 16)):
+                current[t, b, :, head] = plain_mix(*(y[t, b, :, head] for y in (q, k, v)))
     spikes, _ = layer.attn_neuron(current)
     assert set(q.unique().tolist()) == {-1.0, 0.0, 1.0}
     assert 0 < spikes.count_nonzero() < spikes.numel()
@@ -117,7 +116,7 @@ def test_softmax_control_differs_only_in_its_normaliser():
 
 
 @pytest.mark.parametrize("kind", [BipolarSelfAttention, SpikeDrivenBipolarSelfAttention, TernarySoftmaxAttention])
-@pytest.mark.parametrize(("dim", "heads", "tokens"), [(32, 2, 16), (64, 4, 16), (96, 3, 64), (128, 8, 196)])
+@pytest.mark.parametrize(("dim", "heads", "tokens"), [(32, 2, 16), (64, 4, 16), (96, 3, 64), (128, 2, 196)])
 def test_every_neuron_fires_at_initialisation(kind, dim, heads, tokens):
     layer = kind(dim, heads, neuron=LIF.from_tau(2.0))
     layer.init_firing(tokens, 1.0)

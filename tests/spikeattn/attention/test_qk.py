@@ -74,4 +74,4 @@ def test_masks_are_refused(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_parameters_of_the_closed_form(kind):
     assert sum(p.numel() for p in kind(16, 4).parameters()) == 3 * 16**2 + 7 * 16
-    assert sum(p.numel() for p in kind(16, 4, proj_bias=False, bias=True).parameters()) == 3 * 16**2 + 8 * 16
+    assert sum(p.numel() for p in kind(16, 4, bias=True).parameters()) == 3 * 16**2 + 9 * 16

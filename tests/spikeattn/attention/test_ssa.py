@@ -5,7 +5,7 @@ import torch
 
 from spikeattn.attention import SpikingSelfAttention
 from spikeattn.neurons import LIF
-from spikeattn.testing import firing_rates, recorded_spikes
+from spikeattn.testing import firing_rates, recorded_spikes, spiking_layers
 
 
 @pytest.mark.parametrize(("tokens", "width"), [(3, 16), (16, 4), (5, 5), (1, 4), (40, 8)])
@@ -36,7 +36,7 @@ def test_ties_with_the_threshold_are_exact():
 
 def test_neurons_are_binary_and_the_output_has_a_lower_threshold():
     layer = SpikingSelfAttention(8, 2, neuron=LIF.from_tau(2.0), attn_threshold=0.25, bias=True)
-    assert {neuron.alphabet for neuron in (layer.q_neuron, layer.k_neuron, layer.v_neuron, layer.attn_neuron)} == {"binary"}
+    assert {neuron.alphabet for neuron in spiking_layers(layer).values()} == {"binary"}
     assert (layer.v_neuron.threshold, layer.attn_neuron.threshold) == (1.0, 0.25)
     assert layer.q.linear.bias is not None and layer.proj.linear.bias is not None
     assert SpikingSelfAttention(8, 2).q.linear.bias is None

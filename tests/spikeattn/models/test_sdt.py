@@ -9,7 +9,7 @@ from spikeattn.testing import ModelContract, firing_rates, recorded_spikes
 
 MODES = {
     "plif": ("sdt_tiny", {"neuron": "plif"}),
-    "events": ("sdt_tiny", {"in_channels": 2, "image_size": 16, "attention": {"name": "sdsa", "options": {"erode": "kv"}}}),
+    "events": ("sdt_tiny", {"in_channels": 2, "attention": {"name": "sdsa", "options": {"erode": "kv"}}}),
     "two-shortcuts": ("sdt_tiny", {"mlp_ratio": 1.0}),
     "steps-and-biases": ("sdt_tiny", {"readout": "steps", "stem_bias": True}),
     "statten-events": ("statten_tiny", {"attention": {"name": "statten", "options": {"chunk": 4, "erode": True}}}),

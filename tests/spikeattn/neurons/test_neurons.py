@@ -68,7 +68,8 @@ def test_snntorch_fires_only_above_the_threshold():
     assert LIF()(x)[0].tolist()[0][0] == 1
 
 
-@pytest.mark.parametrize("name", NEURONS)
+@pytest.mark.parametrize("name", ["if", "lif", "plif", "ilif", "leaky", "ternary_if", "ternary_lif", "ternary_plif",
+                                  "signed_ilif"])
 def test_signed_form_keeps_the_dynamics(name):
     neuron = NEURONS[name]()
     if name == "leaky":
@@ -188,3 +189,20 @@ def test_activations_are_called_like_neurons(name):
     reference = {"gelu": torch.nn.functional.gelu, "relu": torch.relu}[name]
     assert torch.equal(y, reference(x))
     assert GELU().options() == {}
+
+
+@pytest.mark.parametrize("tau", [1.5, 2.0, 3.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_running_average_is_rounded_as_spikingjelly_rounds_it(tau, dtype):
+    """Currents that are multiples of 1/14 meet the threshold exactly, where another rounding sends other spikes."""
+    current = torch.randint(0, 60, (16, 4000)).to(dtype) / 14
+    v, expected, ties = torch.zeros(4000, dtype=dtype), [], 0
+    for x in current:
+        v = v + (x - v) / tau
+        ties += int((v == 0.5).sum())
+        expected.append((v >= 0.5).to(dtype))
+        v = v * (1 - expected[-1])
+    spikes, state = LIF.from_tau(tau, threshold=0.5)(current)
+    assert ties > 0
+    assert torch.equal(spikes, torch.stack(expected))
+    assert torch.equal(state.v, v)

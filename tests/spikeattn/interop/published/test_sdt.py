@@ -134,7 +134,8 @@ def test_unknown_modes_are_refused(repo, changes, words):
 
 
 def test_one_model_has_one_kind_of_neuron():
-    neuron = {"default": {"type": "MultiStepLIFNode"}, "overrides": {"head_lif": {"type": "MultiStepParametricLIFNode"}}}
+    overrides = {"head_lif": {"type": "MultiStepParametricLIFNode"}}
+    neuron = {"default": {"type": "MultiStepLIFNode"}, "overrides": overrides}
     with pytest.raises(ValueError, match="all neurons must be of the default's type.*head_neuron"):
         load(SDT, SMALL | {"neuron": neuron}, {})
 
