@@ -17,9 +17,7 @@ Every step of a chunk sees the others, later ones too: T must be a multiple of t
 chunks.
 
 Source: Lee et al., "Spiking Transformer with Spatial-Temporal Attention" (CVPR 2025), arXiv 2409.19764, and its code.
-The code multiplies by s between the two products; so does this. Where s is no power of two a membrane that meets
-the threshold exactly is rounded, and the neuron may decide such a tie otherwise than the code's neuron, which charges
-by v + (x - v) / tau. Powers of two, as in the CIFAR models (1/8), are exact.
+The code multiplies by s between the two products; so does this.
 """
 
 import math
