@@ -33,7 +33,8 @@ def check_table(
     findings = check(table, prices)
     levels = Counter(finding.level for finding in findings)
     if as_json:
-        print_json({"file": table.name, "profile": prices.name, "constants_pj": {c: prices.pj(c) for c in ("AC", "MAC")},
+        constants = {name: prices.pj(name) for name in ("AC", "MAC")}
+        print_json({"file": table.name, "profile": prices.name, "constants_pj": constants,
                     "errors": levels["error"], "suspicious": levels["suspicious"], "ok": levels["ok"],
                     "findings": [vars(finding) for finding in findings]})
     else:

@@ -67,9 +67,6 @@ class ElasticBiSpiking(Neuron):
         spikes = round_in_window(u / self.alpha, -1.0, 1.0)
         return spikes, ElasticState(v=self.beta * self.alpha * u * (1 - spikes.detach()))
 
-    def signed(self) -> Self:
-        return self.clone()
-
     @property
     def cost(self) -> NeuronCost:
         decay = self.beta * self.alpha

@@ -25,8 +25,3 @@ class IF(LIF):
         detach_reset: bool = True,
     ):
         super().__init__(1.0, 1.0, threshold, reset, surrogate, detach_reset)
-
-    def signed(self) -> "IF":
-        from spikeattn.neurons.ternary_if import TernaryIF
-
-        return TernaryIF(self.threshold, self.reset, self.surrogate, self.detach_reset)

@@ -92,11 +92,6 @@ class ILIF(Neuron):
         units = (level.abs().unsqueeze(1) >= order).to(spikes.dtype) * level.sign().unsqueeze(1)
         return units.flatten(0, 1)
 
-    def signed(self) -> "ILIF":
-        from spikeattn.neurons.signed_ilif import SignedILIF
-
-        return SignedILIF(self.levels, self.beta, self.threshold, self.normalise)
-
     @property
     def cost(self) -> NeuronCost:
         leak = "shift" if is_power_of_two(self.beta) else "mul" if self.beta else "none"

@@ -99,11 +99,6 @@ class LIF(Neuron):
         return dict(beta=self.beta, gain=self.gain, threshold=self.threshold, reset=self.reset,
                     ternary=self.ternary, surrogate=self.surrogate, detach_reset=self.detach_reset)
 
-    def signed(self) -> Neuron:
-        from spikeattn.neurons.ternary_lif import TernaryLIF
-
-        return TernaryLIF(self.beta, self.gain, self.threshold, self.reset, self.surrogate, self.detach_reset)
-
     @property
     def cost(self) -> NeuronCost:
         leak = "none" if self.beta == 1 else "shift" if is_power_of_two(self.beta) else "mul"

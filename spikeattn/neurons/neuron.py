@@ -22,6 +22,7 @@ class Neuron(nn.Module, ABC):
 
     citation: ClassVar[str | tuple[str, ...]] = ()  # whom to cite: see citations.py
     alphabet: ClassVar[Alphabet]
+    signed_form: ClassVar["type[Neuron] | None"] = None  # set by the file of the signed neuron
 
     @abstractmethod
     def init_state(self, x_t: Tensor) -> State:
@@ -42,7 +43,11 @@ class Neuron(nn.Module, ABC):
         """The input that brings a neuron at rest to its threshold within one step."""
 
     def signed(self) -> "Neuron":
-        """The neuron of the same dynamics that also sends -1."""
+        """The neuron of the same dynamics that also sends -1; itself if it does already."""
+        if self.alphabet in ("ternary", "signed_graded"):
+            return self.clone()
+        if self.signed_form is not None:
+            return self.signed_form(**{name: getattr(self, name) for name in inspect.signature(type(self)).parameters})
         raise ValueError(
             f"{type(self).__name__}: has no signed form, which bipolar attention needs for its queries and keys. "
             "Use LIF, PLIF, IF or ILIF, or pass a signed neuron yourself."

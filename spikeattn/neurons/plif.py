@@ -59,11 +59,6 @@ class PLIF(Neuron):
                          surrogate=self.surrogate, detach_reset=self.detach_reset)
         return spikes, LIFState(v=v)
 
-    def signed(self) -> "PLIF":
-        from spikeattn.neurons.ternary_plif import TernaryPLIF
-
-        return TernaryPLIF(**{name: getattr(self, name) for name in self.options()})
-
     @property
     def cost(self) -> NeuronCost:
         return NeuronCost(leak="mul", compares=2 if self.ternary else 1, reset=self.reset)

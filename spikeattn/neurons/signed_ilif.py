@@ -8,8 +8,6 @@ Our reading of how bipolar attention meets hosts that use I-LIF (no source state
 integer levels, so that a score stays an integer; `normalise` divides the output by D and is for other uses.
 """
 
-from typing import Self
-
 from spikeattn.neurons.ilif import ILIF
 
 
@@ -24,5 +22,5 @@ class SignedILIF(ILIF):
     alphabet = "signed_graded"
     lowest_sign = -1
 
-    def signed(self) -> Self:
-        return self.clone()
+
+ILIF.signed_form = SignedILIF

@@ -5,8 +5,6 @@
     v[t] = u[t] * (1 - |s[t]|)                       hard reset, or u[t] - threshold * s[t] soft
 """
 
-from typing import Self
-
 from spikeattn.neurons.if_ import IF
 
 
@@ -21,5 +19,5 @@ class TernaryIF(IF):
     alphabet = "ternary"
     ternary = True
 
-    def signed(self) -> Self:
-        return self.clone()
+
+IF.signed_form = TernaryIF

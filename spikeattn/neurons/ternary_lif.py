@@ -11,8 +11,6 @@ training or the surrogate: firing at equality and the two-sided surrogate are ou
 With odd charging the layer is odd: TernaryLIF(-x) = -TernaryLIF(x), state included.
 """
 
-from typing import Self
-
 from spikeattn.neurons.lif import LIF
 
 
@@ -28,5 +26,5 @@ class TernaryLIF(LIF):
     alphabet = "ternary"
     ternary = True
 
-    def signed(self) -> Self:
-        return self.clone()
+
+LIF.signed_form = TernaryLIF

@@ -7,8 +7,6 @@
 Our combination of the two, so that bipolar attention fits hosts that use PLIF.
 """
 
-from typing import Self
-
 from spikeattn.neurons.plif import PLIF
 
 
@@ -18,5 +16,5 @@ class TernaryPLIF(PLIF):
     alphabet = "ternary"
     ternary = True
 
-    def signed(self) -> Self:
-        return self.clone()
+
+PLIF.signed_form = TernaryPLIF

@@ -31,7 +31,10 @@ VARIANTS = ({}, {"distilled": True})
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of one key of the file. kind: mapped, folded or dropped; how: the transform or the reason."""
+    """What became of one key of the file. kind: mapped, split or dropped; how: the transform or the reason.
+
+    Nothing is folded away: biases in front of a norm are parameters of ours too.
+    """
 
     theirs: str
     shape: tuple[int, ...]
@@ -79,18 +82,25 @@ def convert(state_dict: dict[str, Tensor], repo: str, config: dict[str, Any] | N
             + (f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(SOURCES)}.")
         )
     matches = list(registered_like(state_dict, repo))
-    if not matches and not config:
-        raise ValueError(_unknown_size(state_dict, repo))
-    known = {str(sorted(settings.items(), key=str)) for _, settings in matches}
-    if len(known) > 1 and not config:
+    if len({_in_words(settings) for _, settings in matches}) > 1:  # told apart by their classes: 10 or 11 gestures
+        own = [match for match in matches if MODELS[match[0]].config.num_classes == match[1]["num_classes"]]
+        matches = own or matches
+    several = len({_in_words(settings) for _, settings in matches}) > 1
+    if several and not config:
         raise ValueError(
             f"import_checkpoint: the tensors must tell the model, got several that have them: "
             f"{', '.join(name for name, _ in matches)}. Give the constructor's arguments as config."
         )
-    like, settings = matches[0] if matches and len(known) == 1 else (None, {})
+    if not matches and not config:
+        raise ValueError(_unknown_size(state_dict, repo))
+    like, settings = (None, {}) if several or not matches else matches[0]
     config = settings | (config or {})
     model = load(repo, config, state_dict)
     return Imported(model, config, like, tuple(_fates(model, state_dict)))
+
+
+def _in_words(settings: dict[str, Any]) -> str:
+    return str(sorted(settings.items()))
 
 
 def registered_like(state_dict: dict[str, Tensor], repo: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -153,7 +163,8 @@ def _unknown_size(state_dict: dict[str, Tensor], repo: str) -> str:
 def _fates(model: nn.Module, state_dict: dict[str, Tensor]) -> Iterator[Fate]:
     shapes = {key: tuple(tensor.shape) for key, tensor in state_dict.items()}
     for theirs, ours, transform in key_map(model):
-        yield Fate(theirs, shapes[theirs], "mapped", ours, transform.name)
+        kind = "split" if transform.name.startswith("part ") else "mapped"
+        yield Fate(theirs, shapes[theirs], kind, ours, transform.name)
     for theirs, reason in dropped(model):
         if theirs in shapes:
             yield Fate(theirs, shapes[theirs], "dropped", "", reason)
