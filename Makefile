@@ -1,14 +1,19 @@
 # make demo   train four small models, count and price them, write report/report.html
+# make docs   write docs/reference/zoo.md from the registry of models
 # make test   the test suite (under 12 minutes on 2 cores);  make test-all adds the slow tests
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all lint install clean
+.PHONY: demo docs test test-all lint install clean
 
 demo: $(STAMP)
 	$(BIN)/spikeattn demo
+
+docs: $(STAMP)
+	$(BIN)/spikeattn models --markdown > docs/reference/zoo.md.new
+	mv docs/reference/zoo.md.new docs/reference/zoo.md
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu and not browser"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from neuromorphic.cli import demo, energy, evaluate, models, train
+from neuromorphic.cli import demo, energy, evaluate, import_checkpoint, models, train
 
 app = typer.Typer(name="spikeattn", add_completion=False, rich_markup_mode=None,
                   context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -18,6 +18,7 @@ app.command("demo")(demo.demo)
 app.command("models")(models.models)
 app.command("train", **train.COMMAND)(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("import-checkpoint")(import_checkpoint.import_checkpoint)
 app.add_typer(energy.app, name="energy")
 
 

@@ -115,7 +115,7 @@ def test_every_row_of_every_family_equals_big_integers(family, normaliser):
 @pytest.mark.parametrize("family, dtype", [
     (equal_maxima, torch.float32), (tied, torch.float32), (matching_keys, torch.float32),
     (dominating_key, torch.float32), (equal_maxima, torch.float64), (dominating_key, torch.float64),
-], ids=str)
+], ids=lambda part: getattr(part, "__name__", str(part)))
 def test_floating_sums_fail_on_these_families(family, dtype):
     """The families bite: a float sum, even with an exact logarithm, gets gamma wrong on some of their rows."""
     wrong = 0

@@ -9,6 +9,7 @@ key that DistributedDataParallel leaves.
 
 import argparse
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def _from_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _from_zip(path: Path) -> dict[str, Tensor]:
-    _check_declared_sizes(path)
+    _check_archive(path)
     # training programs store their command line beside the weights; a Namespace only holds attributes
     with torch.serialization.safe_globals([argparse.Namespace]):
         try:
@@ -74,14 +75,16 @@ def _unreadable(path: Path, error: Exception) -> ValueError:
     )
 
 
-def _check_declared_sizes(path: Path) -> None:
-    """Refuse an archive that would unpack to much more than its own size."""
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that would unpack to much more than its own size, or whose check sums are wrong."""
     try:
         with zipfile.ZipFile(path) as archive:
-            declared = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, OSError) as error:
+            _check_size(path, sum(entry.file_size for entry in archive.infolist()))
+            damaged = archive.testzip()  # torch does not look at the sums of what tensors are made of
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError) as error:
         raise _unreadable(path, error) from error
-    _check_size(path, declared)
+    if damaged is not None:
+        raise _unreadable(path, RuntimeError(f"the check sum of {damaged} is wrong"))
 
 
 def _check_size(path: Path, needed: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 import neuromorphic.cli
 from neuromorphic.cli.app import app
 
-VERBS = [("demo",), ("models",), ("train",), ("evaluate",), ("energy",), ("energy", "report"), ("energy", "compare"),
+VERBS = [("demo",), ("models",), ("train",), ("evaluate",), ("import-checkpoint",), ("energy",), ("energy", "report"), ("energy", "compare"),
          ("energy", "profiles")]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +75,35 @@ def test_training_is_read_from_the_recipe(tmp_path):
     assert read_training(tmp_path) is None
     (tmp_path / "recipe.json").write_text(json.dumps(Recipe().to_dict()))
     assert read_training(tmp_path) == f"trained on digits for {Recipe().schedule.epochs} epochs, seed 0"
+
+
+@pytest.mark.parametrize("profile", ["loihi1_presilicon", "lemaire2022_qualia", "lemaire2022_sj", "step_mem"])
+def test_report_at_any_profile(spikeattn, profile, tmp_path):
+    outcome = spikeattn("energy", "spikingformer_tiny", *FEW, "--profile", profile, "--out", tmp_path)
+    assert outcome.code == 0 and profile in outcome.out
+    bill = read((tmp_path / "report.json").read_text(encoding="utf-8")).entries[0].bills[0]
+    assert bill.profile.name == profile and bill.total_mj > 0
+    assert bill.profile.model in ((tmp_path / "report.json").read_text(encoding="utf-8"))
+
+
+ROWS = Path(__file__).parents[2] / "data" / "energy_rows.json"
+
+
+def test_check_table_flags_fwformer_and_nothing_else(spikeattn):
+    outcome = spikeattn("energy", "check-table", ROWS)
+    assert outcome.code == 1 and "FWformer" in outcome.out and "1 in error, 0 suspicious" in outcome.out
+    found = json.loads(spikeattn("energy", "check-table", ROWS, "--json").out)
+    assert found["errors"] == 1 and found["constants_pj"] == {"AC": 0.9, "MAC": 4.6}
+    assert [row["model"] for row in found["findings"] if row["level"] != "ok"] == ["FWformer SDSA (part)"]
+
+
+def test_check_table_of_a_sound_table(spikeattn, tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("model,OPs (G),Energy (mJ)\nSpikformer-8-384,6.82,7.734\n")
+    assert spikeattn("energy", "check-table", table).code == 0
+    assert spikeattn("energy", "check-table", table, "--profile", "horowitz45_int8_acc32").code == 1
+    assert spikeattn("energy", "check-table", table, "--profile", "horowitz").code == 2
+    assert spikeattn("energy", "check-table", tmp_path / "none.csv").code == 2
+    table.write_text("model,OPs (G)\nA,1\n")
+    failed = spikeattn("energy", "check-table", table)
+    assert failed.code == 1 and failed.err.count("\n") == 1 and "column of energies" in failed.err

@@ -238,13 +238,13 @@ def test_demo_models_are_covered_and_priced(name, attention, profile):
 
 
 def test_demo_model_by_hand():
-    """BSA, two blocks of width 64, 4 heads, 16 tokens, T = 4, MLP ratio 4; stem 1 -> 32 -> 64 on 8 x 8."""
+    """BSA, two blocks of width 64, 4 heads, 16 tokens, T = 4, MLP ratio 2; stem 1 -> 32 -> 64 on 8 x 8."""
     torch.manual_seed(0)
     model = create_model("spikingformer_digits_2_64", attention="bsa")
     found = trace(model, torch.rand(3, 1, 8, 8))
-    T, B, N, D, blocks = 4, 3, 16, 64, 2
+    T, B, N, D, blocks, ratio = 4, 3, 16, 64, 2, 2
     dense = {op: sum(r.dense for r in found.rows if r.op == op) for op in ("linear", "matmul", "score_value")}
-    assert dense["linear"] == T * B * (blocks * N * (4 * D * D + 2 * D * 4 * D) + D * 10)
+    assert dense["linear"] == T * B * (blocks * N * (4 * D * D + 2 * D * ratio * D) + D * 10)
     assert dense["matmul"] == dense["score_value"] == T * B * blocks * N * N * D
     shiftmax = [r for r in found.rows if r.op == "shiftmax"]
     heads = model.config.heads
@@ -255,7 +255,7 @@ def test_demo_model_by_hand():
         for scope, fan_out, neuron in (
             (f"blocks.{block}.attn.proj.linear", D, f"blocks.{block}.attn.attn_neuron"),
             (f"blocks.{block}.attn.q.linear", D, f"blocks.{block}.attn_neuron"),
-            (f"blocks.{block}.mlp.fc1.linear", 4 * D, f"blocks.{block}.mlp_neuron"),
+            (f"blocks.{block}.mlp.fc1.linear", ratio * D, f"blocks.{block}.mlp_neuron"),
         ):
             (row,) = (r for r in found.rows if r.scope == scope and r.dense)
             assert row.left_events == spikes[neuron] * fan_out

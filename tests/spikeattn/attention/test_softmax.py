@@ -74,7 +74,7 @@ def test_bias_adds_three_vectors():
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="heads must divide dim, got dim=12, heads=5"):
         SoftmaxAttention(12, 5)
-    with pytest.raises(ValueError, match=r"x must have shape \(T, B, N, D\), got \(3, 7, 12\)"):
+    with pytest.raises(ValueError, match=r"x must have shape \(T, B, N, D\) with T >= 1, got \(3, 7, 12\)"):
         build()(tokens()[0])
     with pytest.raises(ValueError, match="x must have 12 channels in its last axis, got 8"):
         build()(tokens()[..., :8])
