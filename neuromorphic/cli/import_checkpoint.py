@@ -77,15 +77,16 @@ def show(found: "Imported", out: Path) -> None:
 
     headings = ("their key", "shape", "", "our key", "how")
     columns = tuple(Column(heading, "", number=False) for heading in headings)
-    rows = tuple(tuple(map(Cell, (fate.theirs, "×".join(map(str, fate.shape)) or "scalar", fate.kind, fate.ours, fate.how)))
-                 for fate in found.fates)
-    output().print(rich_table(Table(columns, rows)))
+    lines = ((fate.theirs, "×".join(map(str, fate.shape)) or "scalar", fate.kind, fate.ours, fate.how)
+             for fate in found.fates)
+    output().print(rich_table(Table(columns, tuple(tuple(map(Cell, line)) for line in lines))))
     kinds = [fate.kind for fate in found.fates]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
     say(f"\n{len({fate.theirs for fate in found.fates})} keys: {counts}.")
     model = found.model.config
     if found.like is not None:
-        say(f"Recognised as {found.like}. No tensor shows heads ({model.heads}), time steps ({model.timesteps}), picture "
-            f"size ({model.image_size[0]} × {model.image_size[1]}) and neuron settings: they are those of that model; "
-            "--config overrides them.")
+        rows, columns = model.image_size
+        say(f"Recognised as {found.like}. No tensor shows heads ({model.heads}), time steps ({model.timesteps}), "
+            f"picture size ({rows} × {columns}) and neuron settings: they are those of that model; --config overrides "
+            "them.")
     say(f"Model: {out}")

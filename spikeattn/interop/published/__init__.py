@@ -4,6 +4,7 @@
     key_map(model)              (their key, our key, transform) for every tensor
     dropped(model)              (their key, reason) for what no forward pass uses
     export_state_dict(model)    their keys and shapes again
+    read_checkpoint(path)       the state dict of a .pth or .safetensors file; importing.py converts one on disk
     modules(model)              their name of a block, layer or neuron -> our module with the same output
 
 One engine (engine.py), one table file for each family, one line in FAMILIES.
@@ -26,6 +27,7 @@ from spikeattn.interop.published import (
     spikingjelly,
     spikingresformer,
 )
+from spikeattn.interop.published.checkpoint import read_checkpoint
 from spikeattn.interop.published.engine import Origin, Source, Transform
 from spikeattn.models import SpikingTransformer
 
@@ -103,5 +105,5 @@ def origin_of(model: nn.Module) -> Origin:
 
 __all__ = [
     "FAMILIES", "SOURCES", "Origin", "Source", "Transform", "dropped", "export_state_dict", "key_map", "load",
-    "modules", "origin_of",
+    "modules", "origin_of", "read_checkpoint",
 ]

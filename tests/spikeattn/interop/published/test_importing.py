@@ -98,7 +98,8 @@ def plain(data):
 
 WEIGHT = {"w": torch.arange(64.0)}
 HOSTILE = {
-    "code": (lambda place: saved({"state_dict": WEIGHT, "hook": Code(str(place / "made"))}), "tensors and plain data only"),
+    "code": (lambda place: saved({"state_dict": WEIGHT, "hook": Code(str(place / "made"))}),
+             "tensors and plain data only"),
     "code-beside": (lambda place: saved({"w": Code(str(place / "made"))}), "tensors and plain data only"),
     "object": (lambda place: saved({"model": WEIGHT, "args": Path("x")}), "tensors and plain data only"),
     "legacy": (lambda place: saved(WEIGHT, _use_new_zipfile_serialization=False), "torch.save .1.6 or later"),
