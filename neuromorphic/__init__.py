@@ -6,6 +6,6 @@
 
 from neuromorphic import energy
 from neuromorphic.ledger import Ledger
-from neuromorphic.trace import trace
+from neuromorphic.trace import trace, trace_each
 
-__all__ = ["Ledger", "energy", "trace"]
+__all__ = ["Ledger", "energy", "trace", "trace_each"]

@@ -48,6 +48,39 @@ def trace(
     >>> ledger.samples, row.left.kind, row.dense, row.left_events
     (2, 'binary', 64, 8)
     """
+    _check(model, batches)
+    total, parts = None, []
+    with undisturbed(model):
+        for ledger in _ledgers(model, inputs, batches, per_sample, timesteps, batch_axis):
+            parts += [ledger] if per_sample else []
+            total = ledger if total is None else total + ledger
+    if total is None:
+        raise ValueError("trace: inputs must hold at least one batch, got none. Pass a tensor or a non-empty iterable.")
+    parts = tuple(sorted(parts, key=Ledger.to_json))
+    return Ledger(total.model, total.samples, total.rows, total.emissions, total.coverage, parts)
+
+
+def trace_each(
+    model: nn.Module,
+    inputs: Tensor | tuple[Tensor, Tensor] | Iterable,
+    *,
+    batches: int | None = None,
+    timesteps: int | None = None,
+    batch_axis: int | None = None,
+) -> tuple[Ledger, ...]:
+    """One ledger for each sample, in the order of the inputs: what pairs two models sample by sample.
+
+    (`trace(..., per_sample=True)` keeps the same ledgers in an order of their own, so that ledgers can be added up.)
+
+    >>> [ledger.rows[0].left_events for ledger in trace_each(nn.Linear(3, 4), torch.eye(3).cumsum(0))]
+    [4, 8, 12]
+    """
+    _check(model, batches)
+    with undisturbed(model):
+        return tuple(_ledgers(model, inputs, batches, True, timesteps, batch_axis))
+
+
+def _check(model: Any, batches: int | None) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(
             f"trace: model must be a torch.nn.Module, got {type(model).__name__}. "
@@ -55,19 +88,17 @@ def trace(
         )
     if batches is not None and batches < 1:
         raise ValueError(f"trace: batches must be at least 1, got {batches}. Leave it out to take all of them.")
-    total, parts = None, []
-    with undisturbed(model):
-        for x, labels in islice(each_batch(inputs), batches):
-            check_input(x, labels)
-            axis = _batch_axis(model, x) if batch_axis is None else batch_axis
-            for one in _samples(x, labels, axis) if per_sample else [(x, labels)]:
-                ledger = _run(model, *one, axis, timesteps)
-                parts += [ledger] if per_sample else []
-                total = ledger if total is None else total + ledger
-    if total is None:
-        raise ValueError("trace: inputs must hold at least one batch, got none. Pass a tensor or a non-empty iterable.")
-    parts = tuple(sorted(parts, key=Ledger.to_json))
-    return Ledger(total.model, total.samples, total.rows, total.emissions, total.coverage, parts)
+
+
+def _ledgers(
+    model: nn.Module, inputs: Any, batches: int | None, per_sample: bool, timesteps: int | None, batch_axis: int | None
+) -> Iterator[Ledger]:
+    """A ledger for each batch or for each sample, in order; the caller keeps the model undisturbed."""
+    for x, labels in islice(each_batch(inputs), batches):
+        check_input(x, labels)
+        axis = _batch_axis(model, x) if batch_axis is None else batch_axis
+        for one in _samples(x, labels, axis) if per_sample else [(x, labels)]:
+            yield _run(model, *one, axis, timesteps)
 
 
 def _run(model: nn.Module, x: Tensor, labels: Tensor | None, axis: int, timesteps: int | None) -> Ledger:

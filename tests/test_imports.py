@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 
 # A room may import the rooms in front of it; rooms on one line do not import each other, except as named below.
 SPIKEATTN = (
-    ("types", "files"), ("surrogate",), ("scan",), ("ops",), ("neurons",), ("attention",), ("blocks",), ("models",),
+    ("types", "files", "errors"), ("surrogate",), ("scan",), ("ops",), ("neurons",), ("attention",), ("blocks",),
+    ("models",),
     ("citations",),
     ("data", "train", "probes", "interop"), ("testing",),
 )

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from neuromorphic.cli.console import JsonFlag, print_json
-from neuromorphic.cli.sources import model_directory, nearest
+from neuromorphic.cli.sources import model_directory
 
 
 def evaluate(
@@ -24,6 +24,7 @@ def evaluate(
     """
     from spikeattn import from_pretrained
     from spikeattn.data import DATASETS, load
+    from spikeattn.errors import nearest
     from spikeattn.train import evaluate as count_correct
     from spikeattn.train.engine import pick_device
 
@@ -31,7 +32,7 @@ def evaluate(
     if place is None:
         raise typer.BadParameter(f"{directory} is not a directory with a saved model.")
     if data not in DATASETS:
-        raise typer.BadParameter(f"{data!r} is not a data set. {nearest(data, list(DATASETS))}")
+        raise typer.BadParameter(f"{data!r} is not a data set. {nearest(data, DATASETS)}")
     if split not in ("test", "train"):
         raise typer.BadParameter(f"--split must be test or train, got {split!r}.")
     model = from_pretrained(place)

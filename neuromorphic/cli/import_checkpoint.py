@@ -52,9 +52,10 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         data = READERS[path.suffix](path.read_text(encoding="utf-8"))
     except ValueError as error:  # both kinds of syntax error are
-        raise ValueError(f"import-checkpoint: {path} must be readable {path.suffix[1:].upper()}, got: {error}.") from error
+        kind = path.suffix[1:].upper()
+        raise ValueError(f"import-checkpoint: {path} must be readable {kind}, got: {error}. Check the file.") from error
     if not isinstance(data, dict):
-        raise ValueError(f"import-checkpoint: {path} must hold names and values, got {type(data).__name__}.")
+        raise ValueError(f"import-checkpoint: {path} must be a table of names, got {type(data).__name__}. See --help.")
     return data
 
 

@@ -37,11 +37,10 @@ def models(
     Example: spikeattn models "spikingformer_*"
     """
     from spikeattn import list_models
+    from spikeattn.errors import nearest
 
     names = list_models(pattern)
     if not names:
-        from neuromorphic.cli.sources import nearest
-
         raise typer.BadParameter(f"no model's name matches {pattern!r}. {nearest(pattern, list_models())}")
     rows = [describe(name) for name in names]
     if as_json:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ def load_model(source: str, **changes: Any) -> Source:
     import torch
 
     from spikeattn import create_model, from_pretrained, list_models
+    from spikeattn.errors import nearest
 
     directory = model_directory(Path(source))
     if directory is not None:
@@ -83,6 +83,7 @@ def inputs(model: "nn.Module", data: str, samples: int, batch: int) -> "Iterator
 
     from spikeattn.data import DATASETS, load
     from spikeattn.data.batches import evaluation_batches
+    from spikeattn.errors import nearest
 
     if data == NOISE:
         config = model.config
@@ -99,13 +100,9 @@ def inputs(model: "nn.Module", data: str, samples: int, batch: int) -> "Iterator
 def check_profiles(names: list[str]) -> list[str]:
     """The names themselves, once each of them is a built-in profile or a TOML file."""
     from neuromorphic.energy import profiles
+    from spikeattn.errors import nearest
 
     for name in names:
         if name not in profiles() and not name.endswith(".toml"):
             raise typer.BadParameter(f"{name!r} is not a price profile. {nearest(name, profiles())}")
     return names
-
-
-def nearest(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, n=3, cutoff=0.4)
-    return f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(sorted(known))}."

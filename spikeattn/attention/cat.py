@@ -24,7 +24,6 @@ every channel has a row of its own), the running mean of keys in causal "qkv", a
 
 import math
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Self
 
 import torch
@@ -34,6 +33,7 @@ from spikeattn.attention.attention import Attention
 from spikeattn.attention.bsa import round_straight_through
 from spikeattn.attention.projection import SPIKE_POWER, Projection
 from spikeattn.attention.softmax import causal_mask, check_mask, mixed_power
+from spikeattn.errors import nearest
 from spikeattn.neurons import Activation, Neuron
 from spikeattn.ops import shiftmax
 from spikeattn.ops.circular import (
@@ -248,6 +248,6 @@ class CircularAttention(Attention):
 
 def _choose(what: str, value: str, choices) -> None:
     if value not in choices:
-        near = get_close_matches(str(value), choices, n=1, cutoff=0.4)
-        hint = f"Did you mean {near[0]!r}?" if near else "Choose one of them."
-        raise ValueError(f"CircularAttention: {what} must be one of {sorted(choices)}, got {value!r}. {hint}")
+        raise ValueError(
+            f"CircularAttention: {what} must be one of {sorted(choices)}, got {value!r}. {nearest(value, choices)}"
+        )

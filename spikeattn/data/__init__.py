@@ -1,6 +1,5 @@
 """Data sets as tensors in memory: fixed splits, checked facts, nothing unpickled."""
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from spikeattn.data.cifar10 import load_cifar10
 from spikeattn.data.dataset import Dataset, Splits, check_facts, data_directory, stratified_split
 from spikeattn.data.digits import load_digits
 from spikeattn.data.mnist import load_mnist
+from spikeattn.errors import nearest
 
 DATASETS: dict[str, Callable[[str | Path | None], Splits]] = {
     "digits": load_digits,
@@ -23,7 +23,7 @@ __all__ = ["DATASETS", "Dataset", "FormatError", "Splits", "check_facts", "data_
 def load(name: str, root: str | Path | None = None) -> Splits:
     """The splits of a data set by name; `root` (else SPIKEATTN_DATA) is the directory that holds it."""
     if name not in DATASETS:
-        near = difflib.get_close_matches(name, DATASETS, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else "Choose one of them."
-        raise ValueError(f"data.load: the name must be one of {sorted(DATASETS)}, got {name!r}. {hint}")
+        raise ValueError(
+            f"data.load: the name must be one of {sorted(DATASETS)}, got {name!r}. {nearest(name, DATASETS)}"
+        )
     return DATASETS[name](root)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 
+from spikeattn.errors import nearest
 from spikeattn.models import (
     cat,
     espikformer,
@@ -18,7 +19,7 @@ from spikeattn.models import (
     vit,
 )
 from spikeattn.models.cat import CircularTransformer
-from spikeattn.models.config import ModelConfig, Part, attention_schedule, check_keys, nearest
+from spikeattn.models.config import ModelConfig, Part, attention_schedule, check_keys
 from spikeattn.models.espikformer import ESpikformer, ESpikformerConfig
 from spikeattn.models.espikformer_large import ESpikformerLarge, ESpikformerLargeConfig
 from spikeattn.models.hierarchical import HierarchicalConfig, HierarchicalTransformer

@@ -2,18 +2,11 @@
 
 import inspect
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from difflib import get_close_matches
 from typing import Any, Literal, Self
 
 from spikeattn.attention import ATTENTIONS, Attention
+from spikeattn.errors import nearest
 from spikeattn.neurons import ACTIVATIONS, NEURONS, Activation, Neuron
-
-
-def nearest(name: str, known) -> str:
-    """`known` as a phrase for an error message, the names most like `name` first."""
-    close = get_close_matches(str(name), list(known), n=3, cutoff=0.4)
-    return f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(sorted(known))}."
-
 
 DECIDED_BY_HOST = {"dim", "heads", "neuron", "bias", "tokens"}  # arguments of a mechanism that are no options
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
-from spikeattn.models.config import nearest
+from spikeattn.errors import nearest
 
 
 def option(default: Any, text: str, *, low: float | None = None, high: float | None = None) -> Any:

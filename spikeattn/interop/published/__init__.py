@@ -10,11 +10,11 @@
 One engine (engine.py), one table file for each family, one line in FAMILIES.
 """
 
-from difflib import get_close_matches
 from typing import Any
 
 from torch import Tensor, nn
 
+from spikeattn.errors import nearest
 from spikeattn.interop.published import (
     engine,
     espikformer,
@@ -46,10 +46,8 @@ def load(repo: str, config: dict[str, Any], state_dict: dict[str, Tensor]) -> Sp
     Raises ValueError for an unknown key, and with a table for every tensor missing, unexpected or misshapen.
     """
     if repo not in SOURCES:
-        near = get_close_matches(repo, SOURCES, n=2)
         raise ValueError(
-            f"load: repo must be a known model file, got {repo!r}. "
-            + (f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(SOURCES)}.")
+            f"load: repo must be a known model file, got {repo!r}. {nearest(repo, SOURCES)}"
         )
     # a file with several classes has one source for each, the further ones named "file#Class"
     same_file = [source for name, source in SOURCES.items() if name.split("#")[0] == repo.split("#")[0]]

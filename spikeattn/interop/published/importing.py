@@ -12,13 +12,13 @@ other sizes.
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from spikeattn.errors import nearest
 from spikeattn.interop.published import SOURCES, dropped, engine, key_map, load
 from spikeattn.interop.published.checkpoint import read_checkpoint
 from spikeattn.interop.published.engine import Source
@@ -76,10 +76,8 @@ def import_checkpoint(path: str | Path, repo: str, out: str | Path, config: dict
 def convert(state_dict: dict[str, Tensor], repo: str, config: dict[str, Any] | None = None) -> Imported:
     """Our model of a public state dict, with what became of each key."""
     if repo not in SOURCES:
-        near = get_close_matches(repo, SOURCES, n=2)
         raise ValueError(
-            f"import_checkpoint: repo must be a known model file, got {repo!r}. "
-            + (f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(SOURCES)}.")
+            f"import_checkpoint: repo must be a known model file, got {repo!r}. {nearest(repo, SOURCES)}"
         )
     matches = list(registered_like(state_dict, repo))
     if len({_in_words(settings) for _, settings in matches}) > 1:  # told apart by their classes: 10 or 11 gestures

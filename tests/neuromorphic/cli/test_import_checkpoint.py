@@ -60,7 +60,7 @@ def test_a_misfit_is_a_table_and_one_line(spikeattn, tmp_path, small):
 
 @pytest.mark.parametrize(("name", "text", "code", "words"), [
     ("c.json", "{", 1, "must be readable JSON"), ("c.toml", "a = ", 1, "must be readable TOML"),
-    ("c.json", "[1]", 1, "must hold names and values"),
+    ("c.json", "[1]", 1, "must be a table of names"),
     ("c.yaml", "a: 1", 2, "must be an existing .json or .toml file"),
     ("c.json", '{"depht": 2}', 1, "got unknown ['depht']"),
 ])

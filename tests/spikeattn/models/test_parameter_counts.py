@@ -89,7 +89,10 @@ def test_the_ann_has_the_published_count():
     assert count(on_meta("vit_cifar_4_384")) == count(on_meta("spikingformer_cifar_4_384"))
 
 
-@pytest.mark.parametrize("attention", ["bsa", "bsa_spike", "tmp_softmax", "softmax"])
+@pytest.mark.parametrize("attention", [
+    "bsa", "bsa_spike", "tmp", "tmp_softmax", "bmp_softmax", "bmp_shiftmax", "sorbet", "alpha_xnor", "a2os2a",
+    "softmax",
+])
 def test_attention_by_scores_adds_no_parameters(attention):
     host = count(on_meta("spikingformer_8_512"))
     assert count(on_meta("spikingformer_8_512", attention=attention)) == host

@@ -151,6 +151,7 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_a_golden_case_on_disk_is_the_model_that_load_gives(tmp_path, case):
     repo, config, state = golden(case)
     torch.save({"model": state}, tmp_path / "a.pth")
+    (tmp_path / "out").mkdir()  # an empty directory will do
     found = import_checkpoint(tmp_path / "a.pth", repo, tmp_path / "out", config)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"config.json", "model.safetensors", "README.md"}
     assert {path.name for path in tmp_path.iterdir()} == {"a.pth", "out"}
