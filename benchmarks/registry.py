@@ -25,10 +25,10 @@ class Benchmark:
     build: Callable[[], tuple[Callable, Callable, Callable[[], bool]]]
 
 
-def lif_forward(shape: tuple[int, ...], ternary: bool) -> Benchmark:
+def lif_forward(shape: tuple[int, ...]) -> Benchmark:
     def build():
         x = 2 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        args = (x, torch.zeros(shape[1:]), 0.5, 0.5, 1.0, "hard", ternary, True, "sigmoid", 4.0, True)
+        args = (x, torch.zeros(shape[1:]), 0.5, 0.5, 1.0, "hard", False, True, "sigmoid", 4.0, True)
 
         def parity() -> bool:
             pairs = zip(lif_reference.lif_forward(*args), lif_cpu.lif_forward(*args), strict=True)
@@ -36,8 +36,7 @@ def lif_forward(shape: tuple[int, ...], ternary: bool) -> Benchmark:
 
         return lambda: lif_reference.lif_forward(*args), lambda: lif_cpu.lif_forward(*args), parity
 
-    kind = "ternary" if ternary else "binary"
-    return Benchmark(f"lif/cpu/{kind}/{'x'.join(map(str, shape))}", build)
+    return Benchmark(f"lif/cpu/binary/{'x'.join(map(str, shape))}", build)
 
 
 def ternary(generator: torch.Generator, *shape: int, threshold: float) -> torch.Tensor:
@@ -89,8 +88,8 @@ def bipolar_backward(*size) -> Benchmark:
 ATTENTION_SIZES = [(1024, 16, 16, 0.5), (256, 64, 32, 1.0), (32, 196, 64, 1.0), (32, 196, 64, 0.5), (4, 1024, 64, 1.0)]
 
 BENCHMARKS = [
-    lif_forward(shape, ternary)
-    for shape in ((4, 64, 16, 64), (4, 64, 16, 256), (4, 8, 196, 384)) for ternary in (False, True)
+    lif_forward(shape)
+    for shape in ((4, 64, 16, 64), (4, 64, 16, 256), (4, 8, 196, 384))
 ] + [
     way(*size) for way in (shiftmax_weights, bipolar_forward, bipolar_backward) for size in ATTENTION_SIZES
 ]

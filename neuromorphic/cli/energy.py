@@ -52,6 +52,7 @@ def report(
     attention: Annotated[str | None, typer.Option(help="Attention to build named models with.")] = None,
     timesteps: Annotated[int | None, typer.Option(min=1, help="Time steps to build named models with.")] = None,
     title: Annotated[str, typer.Option(help="Title of the report.")] = "Energy report",
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 if anything is uncovered or unpriced.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Count and price models, side by side; the first softmax network among them is the yardstick.
@@ -73,6 +74,18 @@ def report(
     notes += [f"{label}: the inputs were uniform noise, so its firing rates and energy are those of noise."
               for label, name in zip(labels, chosen, strict=True) if name == NOISE]
     _show(reports.Report(entries, title, tuple(notes)), out, as_json)
+    if strict:
+        _refuse_gaps(entries)
+
+
+def _refuse_gaps(entries) -> None:
+    """Totals that are lower bounds fail a strict run, after the report has been shown and written."""
+    from neuromorphic.report import facts
+
+    found = [sentence for entry in entries for sentence in facts.missing(entry)]
+    if found:
+        raise ValueError(f"energy report: with --strict everything must be counted and priced, got {len(found)} gap(s). "
+                         f"{' '.join(found)} Price them in a profile of yours, or leave --strict out.")
 
 
 def _labels(labels: list[str], sources: list[str]) -> list[str]:

@@ -11,6 +11,14 @@ from neuromorphic.energy.price import price
 from neuromorphic.energy.profile import load_profile, profiles
 from neuromorphic.energy.published import published
 from neuromorphic.energy.rule import operation_counts
+from neuromorphic.energy.sensitivity import (
+    Variation,
+    stretch,
+    vary_profile,
+    vary_rate,
+    vary_rule,
+    vary_timesteps,
+)
 from neuromorphic.energy.statistics import (
     Checkpoints,
     Interval,
@@ -41,6 +49,7 @@ __all__ = [
     "Profile",
     "Rule",
     "Statistics",
+    "Variation",
     "break_even",
     "check_table",
     "curve",
@@ -57,4 +66,9 @@ __all__ = [
     "published",
     "sample_energies",
     "settled",
+    "stretch",
+    "vary_profile",
+    "vary_rate",
+    "vary_rule",
+    "vary_timesteps",
 ]

@@ -1,7 +1,7 @@
-"""The same neuron with fewer passes over memory: comparisons in place of surrogates, updates in place.
+"""The binary neuron with fewer passes over memory: comparisons in place of surrogates, updates in place.
 
-Equal to reference.py bit for bit: a hard reset writes 0 where the reference multiplies by 0. Forward only; a
-backward pass of this kind was measured and won nothing.
+Equal to reference.py bit for bit: a hard reset writes 0 where the reference multiplies by 0. Forward only and for
+binary spikes only: a ternary form and a backward pass of this kind were measured and won nothing.
 """
 
 import torch
@@ -10,9 +10,12 @@ from torch import Tensor
 from spikeattn.ops.lif.reference import is_average
 
 
-def refuses(current: Tensor, *args) -> str | None:
-    """It is for CPU tensors: elsewhere the passes it saves have not been measured."""
-    return None if current.device.type == "cpu" else f"it is for CPU tensors, got {current.device.type}"
+def refuses(current: Tensor, v: Tensor, beta: float, gain: float, threshold: float, reset: str, ternary: bool,
+            *others) -> str | None:
+    """Why these arguments run elsewhere, or None."""
+    if current.device.type != "cpu":
+        return f"it is for CPU tensors, got {current.device.type}"
+    return "ternary spikes gain nothing by it" if ternary else None
 
 
 def lif_forward(current: Tensor, v: Tensor, beta: float, gain: float, threshold: float, reset: str, ternary: bool,
@@ -26,12 +29,8 @@ def lif_forward(current: Tensor, v: Tensor, beta: float, gain: float, threshold:
     for t in range(current.shape[0]):
         add = driven[t].sub(v).div_(1 / gain) if average else driven[t]
         u = torch.add(v if average else beta * v, add, out=membranes[t] if keep_membrane else None)
-        if ternary:
-            fired = u.abs() >= threshold
-            spikes[t] = u.sign().masked_fill_(~fired, 0)  # a product would leave -0.0, and NaN where u is NaN
-        else:
-            fired = u >= threshold
-            spikes[t] = fired
+        fired = u >= threshold
+        spikes[t] = fired
         if reset == "hard":
             v = u.masked_fill(fired, 0)
         elif reset == "soft":

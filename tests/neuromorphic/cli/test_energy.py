@@ -86,6 +86,32 @@ def test_report_at_any_profile(spikeattn, profile, tmp_path):
     assert bill.profile.model in ((tmp_path / "report.json").read_text(encoding="utf-8"))
 
 
+def test_strict_passes_where_nothing_is_missing(spikeattn):
+    outcome = spikeattn("energy", "spikingformer_tiny", *FEW, "--strict")
+    assert outcome.code == 0 and "≥" not in outcome.out
+
+
+def test_strict_fails_on_a_class_without_a_price(spikeattn, tmp_path):
+    words = ("energy", "spikingformer_tiny", *FEW, "--profile", "loihi1_presilicon")
+    outcome = spikeattn(*words, "--strict", "--out", tmp_path)
+    assert outcome.code == 1 and (tmp_path / "report.json").is_file() and "loihi1_presilicon" in outcome.out
+    error = outcome.err.splitlines()[-1]
+    assert error.startswith("spikeattn: energy report: with --strict") and "no price for" in error
+    assert spikeattn(*words).code == 0
+
+
+def test_strict_fails_on_an_uncovered_operation(spikeattn, tmp_path, monkeypatch):
+    import spikeattn as library
+
+    library.create_model("spikingformer_tiny").save_pretrained(tmp_path)
+    model_class = type(library.create_model("spikingformer_tiny"))
+    plain = model_class.forward
+    monkeypatch.setattr(model_class, "forward", lambda self, x: plain(self, x.clamp(1e-3, 0.9).erfinv()))
+    assert spikeattn("energy", tmp_path, *FEW).code == 0
+    outcome = spikeattn("energy", tmp_path, *FEW, "--strict")
+    assert outcome.code == 1 and "erfinv" in outcome.err.splitlines()[-1]
+
+
 ROWS = Path(__file__).parents[2] / "data" / "energy_rows.json"
 
 

@@ -164,7 +164,8 @@ def test_a_golden_case_on_disk_is_the_model_that_load_gives(tmp_path, case):
 
 
 @pytest.mark.parametrize(("name", "classes"), [("spikformer_cifar_2_384", 10), ("spikformer_cifar_2_384", 100),
-                                               ("sdt_dvs_2_256", 10), ("qkformer_dvs_2_256", 10)])
+                                               ("sdt_dvs_2_256", 10), ("qkformer_dvs_2_256", 10),
+                                               ("maxformer_dvs_gesture_2_256", 11)])
 def test_a_registered_size_needs_no_config(tmp_path, name, classes):
     torch.manual_seed(0)
     model = spikeattn.create_model(name, num_classes=classes)
@@ -230,8 +231,10 @@ def test_another_size_asks_for_the_config(tmp_path):
 
 def test_another_repository_is_said_to_be_one():
     _, _, state = golden("spikingresformer")
-    with pytest.raises(ValueError, match="got none of them .* of another repository"):
+    with pytest.raises(ValueError, match="got 0 of .* of another repository"):
         convert(state, CIFAR)
+    with pytest.raises(ValueError, match="got 2 of .* of another repository"):
+        convert(golden("maxformer_event")[2], CIFAR)  # heads are called so everywhere
     with pytest.raises(ValueError, match="repo must be a known model file.*Did you mean ZK-Zhou/spikformer:cifar10"):
         convert(state, "ZK-Zhou/spikformer:cifar/model.py")
 
