@@ -84,8 +84,9 @@ def _refuse_gaps(entries) -> None:
 
     found = [sentence for entry in entries for sentence in facts.missing(entry)]
     if found:
-        raise ValueError(f"energy report: with --strict everything must be counted and priced, got {len(found)} gap(s). "
-                         f"{' '.join(found)} Price them in a profile of yours, or leave --strict out.")
+        raise ValueError("energy report: with --strict everything must be counted and priced, "
+                         f"got {len(found)} gap(s). {' '.join(found)} "
+                         "Price them in a profile of yours, or leave --strict out.")
 
 
 def _labels(labels: list[str], sources: list[str]) -> list[str]:

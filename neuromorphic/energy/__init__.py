@@ -3,6 +3,7 @@
 `published` makes the bill of a paper's table by its convention, `check_table` looks for slips in one.
 """
 
+from neuromorphic.energy.baselines import Baseline, baselines, bits_for, quantised_profile
 from neuromorphic.energy.bill import CLASSES, MEANING, Bill, Constant, Line, Price, Profile, Rule
 from neuromorphic.energy.break_even import Point, break_even, curve, firing, operating_point
 from neuromorphic.energy.conventions import CONVENTIONS, Convention, LayerRate, first_convolution
@@ -35,6 +36,7 @@ __all__ = [
     "CLASSES",
     "CONVENTIONS",
     "MEANING",
+    "Baseline",
     "Bill",
     "Checkpoints",
     "Constant",
@@ -50,6 +52,8 @@ __all__ = [
     "Rule",
     "Statistics",
     "Variation",
+    "baselines",
+    "bits_for",
     "break_even",
     "check_table",
     "curve",
@@ -64,6 +68,7 @@ __all__ = [
     "price",
     "profiles",
     "published",
+    "quantised_profile",
     "sample_energies",
     "settled",
     "stretch",

@@ -1,22 +1,23 @@
-"""snnTorch's neurons: inside our blocks (`wrap`), or as ours with the same equation (`convert`).
+"""snnTorch's neurons: inside our blocks (`wrap`), as ours with the same equation (`convert`), and ours as theirs.
 
 snnTorch                                       here
 Leaky(reset_mechanism="subtract")              neurons.Leaky
 Leaky(reset_mechanism="zero" | "none")         LIF.from_snntorch
 init_hidden, reset_mem, mem = init_leaky()     nothing: the state is an argument and a result
 
-The library is known by the names of its classes and is not imported here.
+Their neurons are known by the names of their classes; only `to_snntorch` imports the library.
 """
 
 import inspect
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from spikeattn.interop.foreign import ForeignNeuron, ForeignState, ancestors
 from spikeattn.neurons import LIF, Leaky, Neuron
 from spikeattn.neurons.neuron import is_power_of_two
-from spikeattn.surrogate import ATan, Surrogate
+from spikeattn.surrogate import ATan, FastSigmoid, Sigmoid, Surrogate
 from spikeattn.types import NeuronCost
 
 RESETS = {"subtract": "soft", "zero": "hard", "none": "none"}
@@ -86,6 +87,36 @@ def convert(neuron: nn.Module, surrogate: Surrogate = ATan(2.0)) -> Neuron:  # n
         return Leaky(beta, threshold, neuron.reset_delay, surrogate)
     # without delay their reset is by a spike that carries its gradient
     return LIF.from_snntorch(beta, threshold, reset, surrogate=surrogate, detach_reset=neuron.reset_delay)
+
+
+def to_snntorch(neuron: Neuron) -> nn.Module:
+    """snnTorch's Leaky with the equation and the surrogate of a neuron of ours.
+
+        leaky = to_snntorch(LIF(beta=0.5))                # for step in range(T): spikes, mem = leaky(x[step], mem)
+
+    It fires at >, so the threshold of a LIF moves down by one float32 step. Theirs of a hard reset is shown one step
+    late in `mem`; the spikes are the same.
+    """
+    from snntorch import Leaky as TheirLeaky
+    from snntorch import surrogate
+
+    theirs = {ATan: lambda a: surrogate.atan(alpha=a), FastSigmoid: lambda a: surrogate.fast_sigmoid(slope=a),
+              Sigmoid: lambda a: surrogate.sigmoid(slope=a)}
+    shape = getattr(neuron, "surrogate", None)
+    late = isinstance(neuron, Leaky)
+    hard_or_none = type(neuron) is LIF and neuron.gain == 1 and neuron.reset != "soft" and neuron.detach_reset
+    if type(shape) not in theirs or not (late or hard_or_none):
+        raise ValueError(
+            f"to_snntorch: the neuron must be a Leaky, or a LIF with gain 1, a detached hard reset or none, and a "
+            f"surrogate of {sorted(s.__name__ for s in theirs)}, got {neuron}. snnTorch has no other of ours; its "
+            "subtract reset is our Leaky."
+        )
+    grad = theirs[type(shape)](shape.alpha)
+    if late:
+        return TheirLeaky(neuron.beta, neuron.threshold, spike_grad=grad, reset_mechanism="subtract",
+                          reset_delay=neuron.reset_delay)
+    below = float(np.nextafter(np.float32(neuron.threshold), np.float32(0)))
+    return TheirLeaky(neuron.beta, below, spike_grad=grad, reset_mechanism="zero" if neuron.reset == "hard" else "none")
 
 
 def _memories(neuron: nn.Module) -> tuple[str, ...]:

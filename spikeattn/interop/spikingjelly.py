@@ -1,4 +1,4 @@
-"""SpikingJelly's neurons: inside our blocks (`wrap`), or as ours with the same equation (`convert`).
+"""SpikingJelly's neurons: inside our blocks (`wrap`), as ours with the same equation (`convert`), and ours as theirs.
 
 SpikingJelly                                   here
 LIFNode(tau, decay_input)                      beta = 1 - 1/tau, gain = 1/tau or 1
@@ -6,7 +6,7 @@ v_reset=0. | v_reset=None                      reset "hard" | "soft"
 PiecewiseQuadratic | Rect                      Triangle | Rectangle
 step_mode, reset_net, backend                  nothing: the state is an argument and a result
 
-The library is known by the names of its classes and is not imported here.
+Their neurons are known by the names of their classes; only `to_spikingjelly` imports the library.
 """
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from spikeattn.interop.foreign import ForeignNeuron, ForeignState, ancestors
 from spikeattn.neurons import IF, LIF, PLIF, Neuron, TernaryIF, TernaryLIF
 from spikeattn.neurons.neuron import is_power_of_two
+from spikeattn.ops.lif import is_average
 from spikeattn.surrogate import ATan, Rectangle, Sigmoid, SuperSpike, Surrogate, Triangle
 from spikeattn.types import NeuronCost
 
@@ -103,6 +104,50 @@ CONVERTED = {
     "TernaryIFNode": lambda node, options: TernaryIF(**options),
     "TernaryLIFNode": _leaky(TernaryLIF),
 }
+
+
+def to_spikingjelly(neuron: Neuron) -> nn.Module:
+    """SpikingJelly's multi-step node with the equation, the surrogate and the parameters of a neuron of ours.
+
+        node = to_spikingjelly(LIF.from_tau(2.0))         # an LIFNode: remember functional.reset_net
+    """
+    from spikingjelly.activation_based import neuron as nodes
+    from spikingjelly.activation_based import surrogate
+
+    makers = {IF: _if_node, LIF: _lif_node, PLIF: _plif_node, TernaryIF: _if_node, TernaryLIF: _lif_node}
+    theirs = {ours: name for name, ours in SURROGATES.items()}
+    kind = type(neuron)
+    if kind not in makers or neuron.reset == "none" or type(neuron.surrogate) not in theirs:
+        raise ValueError(
+            f"to_spikingjelly: the neuron must be one of {sorted(k.__name__ for k in makers)} with a hard or soft reset "
+            f"and a surrogate of {sorted(s.__name__ for s in theirs)}, got {neuron}. SpikingJelly has no other of ours."
+        )
+    options = dict(v_threshold=neuron.threshold, v_reset=None if neuron.reset == "soft" else 0.0, step_mode="m",
+                   detach_reset=neuron.detach_reset,
+                   surrogate_function=getattr(surrogate, theirs[type(neuron.surrogate)])(neuron.surrogate.alpha))
+    return makers[kind](nodes, neuron, options)
+
+
+def _if_node(nodes, neuron: IF, options: dict) -> nn.Module:
+    return getattr(nodes, f"{type(neuron).__name__}Node")(**options)
+
+
+def _lif_node(nodes, neuron: LIF, options: dict) -> nn.Module:
+    if neuron.beta == 1 or not (is_average(neuron.beta, neuron.gain) or neuron.gain == 1):
+        raise ValueError(
+            f"to_spikingjelly: beta must be 1 - 1/tau, gain 1/tau or 1, got beta={neuron.beta}, gain={neuron.gain}. "
+            "Fold the gain into the weights in front, or use IF for beta = 1."
+        )
+    average = is_average(neuron.beta, neuron.gain)
+    tau = 1 / neuron.gain if average else 1 / (1 - neuron.beta)
+    return getattr(nodes, f"{type(neuron).__name__}Node")(tau=tau, decay_input=average, **options)
+
+
+def _plif_node(nodes, neuron: PLIF, options: dict) -> nn.Module:
+    node = nodes.ParametricLIFNode(init_tau=neuron.init_tau, decay_input=neuron.decay_input, **options)
+    with torch.no_grad():
+        node.w.copy_(neuron.w)
+    return node
 
 
 def _surrogate(function: nn.Module) -> Surrogate:

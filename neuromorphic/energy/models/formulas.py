@@ -58,10 +58,10 @@ def layer_of(row: Row, samples: int) -> Layer | None:
         return None
     sizes, passes = dict(row.geometry), samples * row.steps
     convolution, groups = row.op == "conv", sizes.get("groups", 1)
-    if convolution and "overlap" not in sizes:
+    if "out" not in sizes or (convolution and "overlap" not in sizes):
         raise ValueError(
-            f"energy: the convolution {row.scope!r} must say how its taps overlap, got a ledger of an older version. "
-            "Trace the model again."
+            f"energy: the {row.op} {row.scope!r} must say its sizes and how its taps overlap, "
+            "got a ledger of an older version. Trace the model again."
         )
     taps, fan_out = sizes.get("taps", 1), sizes["out"] // groups
     fan_in = sizes["in"] // groups * taps

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 
 from spikeattn.ops.lif import cpu
-from spikeattn.ops.lif.reference import RESETS, LIFState, fire, lif_backward, lif_forward, lif_step
+from spikeattn.ops.lif.reference import RESETS, LIFState, fire, is_average, lif_backward, lif_forward, lif_step
 from spikeattn.ops.op import Differentiable, Implementation, Op, explained, last_derivative
 from spikeattn.scan import scan
 from spikeattn.surrogate import SURROGATES, Sigmoid, Surrogate
 
-__all__ = ["LIF", "LIF_BACKWARD", "RESETS", "LIFState", "fire", "lif", "lif_step"]
+__all__ = ["LIF", "LIF_BACKWARD", "RESETS", "LIFState", "fire", "is_average", "lif", "lif_step"]
 
 _DYNAMICS = (
     "float beta, float gain, float threshold, str reset, bool ternary, bool detach_reset, str surrogate, float alpha"

@@ -11,8 +11,8 @@ from spikeattn.attention import BipolarSelfAttention, SpikingSelfAttention
 from spikeattn.blocks import EncoderBlock
 from spikeattn.interop import snntorch as from_snntorch
 from spikeattn.interop import spikingjelly as from_spikingjelly
-from spikeattn.neurons import LIF, Leaky
-from spikeattn.surrogate import ATan, FastSigmoid
+from spikeattn.neurons import IF, ILIF, LIF, PLIF, Leaky, TernaryIF, TernaryLIF
+from spikeattn.surrogate import STE, ATan, FastSigmoid, Rectangle, Sigmoid, Triangle
 from spikeattn.testing import LayerContract, NeuronContract
 from spikeattn.types import flatten_state
 
@@ -186,3 +186,52 @@ def test_default_surrogate_is_theirs():
     x = torch.linspace(-2, 2, 41).requires_grad_()
     (theirs,) = torch.autograd.grad(snntorch.surrogate.atan()(x).sum(), x)
     torch.testing.assert_close(ATan(2.0).derivative(x.detach()), theirs)
+
+
+OURS_TO_SPIKINGJELLY = [
+    IF(), IF(reset="soft", surrogate=ATan(2.0)), LIF.from_tau(2.0), LIF.from_tau(3.0, decay_input=False, reset="soft"),
+    LIF.from_tau(1.5, threshold=0.5, detach_reset=False, surrogate=Triangle(1.0)), PLIF(init_tau=3.0),
+    TernaryIF(surrogate=Rectangle(1.0)), TernaryLIF.from_tau(2.0, reset="soft"),
+]
+
+
+@pytest.mark.parametrize("ours", OURS_TO_SPIKINGJELLY, ids=repr)
+def test_ours_as_spikingjellys_sends_the_same_spikes(ours):
+    x = 2 * torch.randn(8, 50)
+    theirs = from_spikingjelly.to_spikingjelly(ours)
+    theirs.step_mode = "s"
+    mine, other = run(ours, x), run_theirs(theirs, x)
+    assert_same_run(mine, other)
+    torch.testing.assert_close(mine[1], other[1], rtol=1e-4, atol=1e-6)
+    again = from_spikingjelly.convert(theirs)
+    assert type(again) is type(ours)
+    for name, value in ours.options().items():
+        assert again.options()[name] == (pytest.approx(value) if isinstance(value, float) else value)
+
+
+@pytest.mark.parametrize("ours", [
+    Leaky(0.9), Leaky(0.5, reset_delay=False, surrogate=FastSigmoid(25.0)), LIF(beta=0.5), LIF(beta=0.9, reset="none"),
+    LIF(beta=0.5, threshold=2.0, surrogate=Sigmoid(4.0)),
+], ids=repr)
+def test_ours_as_snntorchs_sends_the_same_spikes(ours):
+    x = torch.cat([2 * torch.randn(8, 50), torch.full((8, 10), 1.0)], 1)  # 1.0 meets the threshold exactly
+    theirs, mem = from_snntorch.to_snntorch(ours), [torch.zeros(60)]
+
+    def forward(x_t):
+        spikes, after = theirs(x_t, mem[0])
+        mem[0] = after
+        return spikes
+
+    assert_same_run(run(ours, x), run_theirs(forward, x))
+
+
+@pytest.mark.parametrize("make, ours", [
+    (from_spikingjelly.to_spikingjelly, LIF(reset="none")), (from_spikingjelly.to_spikingjelly, ILIF()),
+    (from_spikingjelly.to_spikingjelly, LIF(beta=0.5, gain=0.3)),
+    (from_spikingjelly.to_spikingjelly, LIF(surrogate=STE())),
+    (from_snntorch.to_snntorch, LIF(reset="soft")), (from_snntorch.to_snntorch, LIF.from_tau(2.0)),
+    (from_snntorch.to_snntorch, TernaryLIF()), (from_snntorch.to_snntorch, Leaky(surrogate=Rectangle())),
+], ids=repr)
+def test_what_they_lack_is_refused(make, ours):
+    with pytest.raises(ValueError, match="to_s.* got "):
+        make(ours)
