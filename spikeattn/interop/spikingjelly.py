@@ -119,7 +119,7 @@ def to_spikingjelly(neuron: Neuron) -> nn.Module:
     kind = type(neuron)
     if kind not in makers or neuron.reset == "none" or type(neuron.surrogate) not in theirs:
         raise ValueError(
-            f"to_spikingjelly: the neuron must be one of {sorted(k.__name__ for k in makers)} with a hard or soft reset "
+            f"to_spikingjelly: the neuron must be one of {sorted(k.__name__ for k in makers)}, its reset hard or soft, "
             f"and a surrogate of {sorted(s.__name__ for s in theirs)}, got {neuron}. SpikingJelly has no other of ours."
         )
     options = dict(v_threshold=neuron.threshold, v_reset=None if neuron.reset == "soft" else 0.0, step_mode="m",
