@@ -135,11 +135,12 @@ def compare(
 
     Example: spikeattn energy compare before/report.json after/report.json
     """
-    rows = _differences(_read(first), _read(second))
+    a, b = _read(first), _read(second)
+    rows = _differences(a, b)
     if as_json:
         print_json(rows)
         return
-    from neuromorphic.report import text
+    from neuromorphic.report import facts, text
     from neuromorphic.report.table import Cell, Column, Table
     from neuromorphic.report.terminal import output, rich_table
 
@@ -149,7 +150,8 @@ def compare(
                    Cell(text.energy(row["b_mj"] * 1e9)), Cell(text.ratio(row["ratio"])),
                    Cell(text.percent(row["a_accuracy"])), Cell(text.percent(row["b_accuracy"]))) for row in rows)
     output().print(rich_table(Table(columns, cells)))
-    output().print("Theoretical arithmetic energy per sample, not measured joules.")
+    compared = {row["profile"] for row in rows}
+    output().print(facts.disclaimer(profile for profile in a.profiles if profile.name in compared))
 
 
 def _read(path: Path):

@@ -48,7 +48,8 @@ def test_compare(spikeattn, written):
     outcome = spikeattn("energy", "compare", written, written / "report.json", "--json")
     rows = json.loads(outcome.out)
     assert len(rows) == 4 and all(math.isclose(row["ratio"], 1.0) for row in rows)
-    assert "1.00 ×" in spikeattn("energy", "compare", written, written).out
+    shown = spikeattn("energy", "compare", written, written).out
+    assert "1.00 ×" in shown and "Theoretical arithmetic energy, not measured joules." in shown
 
 
 def test_profiles(spikeattn):
@@ -84,11 +85,16 @@ def test_report_at_any_profile(spikeattn, profile, tmp_path):
     bill = read((tmp_path / "report.json").read_text(encoding="utf-8")).entries[0].bills[0]
     assert bill.profile.name == profile and bill.total_mj > 0
     assert bill.profile.model in ((tmp_path / "report.json").read_text(encoding="utf-8"))
+    memory = "Theoretical energy of arithmetic and memory, not measured joules."
+    files = [(tmp_path / name).read_text(encoding="utf-8") for name in ("report.md", "report.html")]
+    for place in (outcome.out, *files, spikeattn("energy", "compare", tmp_path, tmp_path).out):
+        assert memory in " ".join(place.split()) and "arithmetic energy" not in place
 
 
 def test_strict_passes_where_nothing_is_missing(spikeattn):
-    outcome = spikeattn("energy", "spikingformer_tiny", *FEW, "--strict")
-    assert outcome.code == 0 and "≥" not in outcome.out
+    outcome = spikeattn("energy", "spikingformer_tiny", *FEW, "--strict", "--json")
+    assert outcome.code == 0
+    assert not any(bill["lower_bound"] for bill in json.loads(outcome.out)["entries"][0]["bills"])
 
 
 def test_strict_fails_on_a_class_without_a_price(spikeattn, tmp_path):
