@@ -52,6 +52,8 @@ def report(
     attention: Annotated[str | None, typer.Option(help="Attention to build named models with.")] = None,
     timesteps: Annotated[int | None, typer.Option(min=1, help="Time steps to build named models with.")] = None,
     title: Annotated[str, typer.Option(help="Title of the report.")] = "Energy report",
+    per_sample: Annotated[bool, typer.Option(
+        "--per-sample", help="Trace samples one by one and say how sure the means and ratios are.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 if anything is uncovered or unpriced.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -63,16 +65,21 @@ def report(
     from neuromorphic.cli.sources import check_profiles, default_data, load_model
 
     profiles = check_profiles(profile or list(PROFILES))
+    if per_sample and samples < 2:
+        raise typer.BadParameter("--per-sample needs at least two samples, got --samples 1.")
     loaded = [load_model(source, attention=attention, timesteps=timesteps) for source in sources]
     labels = _labels([source.label for source in loaded], sources)
     chosen = [data or default_data(source.model) for source in loaded]
     with progress() as step:
-        entries = tuple(_entry(label, source, name, samples, batch, profiles, step)
-                        for label, source, name in zip(labels, loaded, chosen, strict=True))
+        counted = [_count(label, source, name, samples, batch, per_sample, step)
+                   for label, source, name in zip(labels, loaded, chosen, strict=True)]
+    entries = tuple(_entry(label, ledger, profiles, source.training)
+                    for label, source, (ledger, _) in zip(labels, loaded, counted, strict=True))
     notes = [f"{label}: not trained; its firing rates and energy are those of the initial weights."
              for label, source in zip(labels, loaded, strict=True) if source.training == UNTRAINED]
     notes += [f"{label}: the inputs were uniform noise, so its firing rates and energy are those of noise."
               for label, name in zip(labels, chosen, strict=True) if name == NOISE]
+    notes += _spread(entries, [singles for _, singles in counted], chosen) if per_sample else []
     _show(reports.Report(entries, title, tuple(notes)), out, as_json)
     if strict:
         _refuse_gaps(entries)
@@ -97,19 +104,43 @@ def _labels(labels: list[str], sources: list[str]) -> list[str]:
     return short
 
 
-def _entry(label, source, data, samples, batch, profiles, step):
-    from neuromorphic import trace
+def _count(label, source, data, samples, batch, per_sample, step):
+    """The ledger of all samples, and where asked those of each sample in order."""
     from neuromorphic.cli.sources import inputs
+    from neuromorphic.trace import trace, trace_each
+
+    batches = list(inputs(source.model, data, samples, batch))
+    ledger, singles = None, []
+    for done, one in enumerate(batches, start=1):
+        parts = trace_each(source.model, one) if per_sample else (trace(source.model, one),)
+        singles += parts if per_sample else ()
+        for part in parts:
+            ledger = part if ledger is None else ledger + part
+        step(f"count {label}", done, len(batches), f"{ledger.samples} samples")
+    return ledger, singles
+
+
+def _entry(label, ledger, profiles, training):
     from neuromorphic.energy import price
     from neuromorphic.report import Entry
 
-    batches = list(inputs(source.model, data, samples, batch))
-    ledger = None
-    for done, one in enumerate(batches, start=1):
-        part = trace(source.model, one)
-        ledger = part if ledger is None else ledger + part
-        step(f"count {label}", done, len(batches), f"{ledger.samples} samples")
-    return Entry(label, tuple(price(ledger, profile) for profile in profiles), training=source.training)
+    return Entry(label, tuple(price(ledger, profile) for profile in profiles), training=training)
+
+
+def _spread(entries, singles, data) -> list[str]:
+    """Sentences on the spread over samples; ratios to the baseline where both models saw the same samples."""
+    from neuromorphic.report import Report
+    from neuromorphic.report.spread import paired, spread
+
+    found = [sentence for entry, each in zip(entries, singles, strict=True) for sentence in spread(entry, each)]
+    base = Report(entries).baseline
+    if base is None:
+        return found
+    known = {entry.label: (each, name, entry.model.input_shape)
+             for entry, each, name in zip(entries, singles, data, strict=True)}
+    same = [entry for entry in entries if entry is not base and known[entry.label][1:] == known[base.label][1:]]
+    return found + [sentence for entry in same
+                    for sentence in paired(entry, known[entry.label][0], base, known[base.label][0])]
 
 
 def _show(report, out: Path | None, as_json: bool) -> None:

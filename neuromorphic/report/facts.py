@@ -106,7 +106,7 @@ def shiftmax_cost(bill: Bill) -> ShiftmaxCost | None:
 
 def comparable(profile: Profile) -> bool:
     """Arithmetic at 45 nm, as the baselines are priced."""
-    return profile.model == "operations" and profile.node_nm == 45
+    return profile.model == "operations" and profile.node_nm == 45 and profile.pj("MAC") is not None
 
 
 def bound(bill: Bill) -> str:
@@ -130,7 +130,7 @@ def headline(report: Report) -> str:
     lead, base = _lead_and_base(report)
     clauses = [_clause(report, lead, base, bill) for bill in lead.bills]
     if base:
-        what = "energy" if with_memory([lead.bills[0].profile]) else "arithmetic energy"
+        what = "energy" if with_memory(bill.profile for bill in lead.bills) else "arithmetic energy"
         clauses[0] = clauses[0].replace(" times ", f" times the {what} of {base.label} ", 1)
     known = f"{text.percent(lead.accuracy)} accuracy" if lead.accuracy is not None else "accuracy not given"
     if base and base.accuracy is not None:

@@ -28,7 +28,8 @@ def summary_markdown(report: Report) -> str:
     """The paper-ready table with the sentence that must stand below it."""
     profiles = "; ".join(f"{p.name}: {p.title}, MAC {p.pj('MAC'):g} pJ, AC {p.pj('AC'):g} pJ, {p.source}"
                          for p in report.profiles if p.pj("MAC") is not None and p.pj("AC") is not None)
-    return f"{markdown_table(table.summary(report))}\n\n{escape(facts.disclaimer(report.profiles))} {escape(profiles)}.\n"
+    below = f"{facts.disclaimer(report.profiles)} {profiles}."
+    return f"{markdown_table(table.summary(report))}\n\n{escape(below)}\n"
 
 
 def render(report: Report) -> str:

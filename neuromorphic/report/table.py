@@ -130,8 +130,8 @@ def dense_baselines(report: Report) -> Table | None:
                number=False),
         Column("MAC [pJ]", "price of one multiply-accumulate, 45 nm"),
         Column("energy", "theoretical energy per sample of the baseline"),
-        *(Column(f"model ÷ baseline, {name}", f"energy of the model at {name} over that of the baseline")
-          for name in rivals),
+        *(Column(f"model ÷ baseline, {name}", f"energy of the model at {name} over that of the baseline; a dash where "
+                 "the baseline would be of more bits than the model, which is no fair comparison") for name in rivals),
     )
     rows = tuple(_baseline_row(entry, baseline, rivals) for entry in owners for baseline in baselines(entry.ledger))
     return Table(columns, rows) if rows else None
@@ -142,7 +142,8 @@ def _baseline_row(entry: Entry, baseline: Baseline, rivals: list[str]) -> tuple[
     cells = [Cell(entry.label), Cell(baseline.title), Cell(f"{price:.3g}", price), Cell(text.energy(pj), pj)]
     for name in rivals:
         bill = entry.bill(name)
-        ratio = bill.total_mj / baseline.total_mj if bill and baseline.total_mj else None
+        fair = bill and price <= bill.profile.pj("MAC")
+        ratio = bill.total_mj / baseline.total_mj if fair and baseline.total_mj else None
         cells.append(Cell((facts.bound(bill) if ratio is not None else "") + text.ratio(ratio), ratio))
     return tuple(cells)
 

@@ -91,6 +91,35 @@ def test_report_at_any_profile(spikeattn, profile, tmp_path):
         assert memory in " ".join(place.split()) and "arithmetic energy" not in place
 
 
+def test_per_sample_says_how_sure_the_numbers_are(spikeattn):
+    words = ("energy", "spikingformer_tiny", "vit_tiny", *FEW, "--profile", "horowitz45_fp32", "--json")
+    plain, each = json.loads(spikeattn(*words).out), json.loads(spikeattn(*words, "--per-sample").out)
+    for one, other in zip(each["entries"], plain["entries"], strict=True):
+        assert one["bills"] == other["bills"] and one["samples"] == other["samples"]
+    spreads = [note for note in each["notes"] if note not in plain["notes"]]
+    assert len(spreads) == 3 and all("95 % interval" in note for note in spreads)
+    assert spreads[0].startswith("spikingformer_tiny under horowitz45_fp32: ") and "of 4 samples" in spreads[0]
+    assert "not settled to 1 %" in spreads[0]
+    assert spreads[2].startswith("spikingformer_tiny ÷ vit_tiny") and "same 4 samples; 1 lies outside" in spreads[2]
+
+
+def test_per_sample_pairs_nothing_that_saw_other_samples():
+    from neuromorphic import trace_each
+    from neuromorphic.cli.energy import _entry, _spread
+    from neuromorphic.cli.sources import inputs, load_model
+
+    models = [load_model(name).model for name in ("spikingformer_tiny", "vit_tiny")]
+    singles = [trace_each(model, inputs(model, "noise", 3, 3)) for model in models]
+    entries = tuple(_entry(name, sum(each[1:], each[0]), ["horowitz45_fp32"], None)
+                    for name, each in zip(("snn", "ann"), singles, strict=True))
+    assert sum("÷" in note for note in _spread(entries, singles, ["noise", "noise"])) == 1
+    assert not any("÷" in note for note in _spread(entries, singles, ["noise", "digits"]))
+
+
+def test_one_sample_has_no_spread(spikeattn):
+    assert spikeattn("energy", "spikingformer_tiny", "--samples", "1", "--per-sample").code == 2
+
+
 def test_strict_passes_where_nothing_is_missing(spikeattn):
     outcome = spikeattn("energy", "spikingformer_tiny", *FEW, "--strict", "--json")
     assert outcome.code == 0

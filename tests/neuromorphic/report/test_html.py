@@ -14,16 +14,21 @@ from neuromorphic.report import html, svg, write
 PAYLOADS = [
     "<script>alert(1)</script>", "</script><script>alert(1)</script>", "</style><script>alert(1)</script>",
     "</title><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg onload=alert(1)>",
-    "\"><script>alert(1)</script>", "'><script>alert(1)</script>", "\" onmouseover=\"alert(1)", "' onfocus='alert(1)' '",
+    "\"><script>alert(1)</script>", "'><script>alert(1)</script>", "\" onmouseover=\"alert(1)",
+    "' onfocus='alert(1)' '",
     "<iframe src=javascript:alert(1)>", "<a href=\"javascript:alert(1)\">x</a>", "<body onload=alert(1)>",
-    "<meta http-equiv=refresh content=\"0;url=http://evil.example\">", "<link rel=stylesheet href=//evil.example/x.css>",
+    "<meta http-equiv=refresh content=\"0;url=http://evil.example\">",
+    "<link rel=stylesheet href=//evil.example/x.css>",
     "<base href=//evil.example/>", "<form action=//evil.example><input name=x>", "<object data=x></object>",
-    "<embed src=x>", "<details open ontoggle=alert(1)>", "<video><source onerror=alert(1)>", "<math><mi//xlink:href=\"x\">",
+    "<embed src=x>", "<details open ontoggle=alert(1)>", "<video><source onerror=alert(1)>",
+    "<math><mi//xlink:href=\"x\">",
     "<svg><animate onbegin=alert(1) attributeName=x>", "<svg><title><script>alert(1)</script></title>",
     "--><script>alert(1)</script><!--", "<![CDATA[<script>alert(1)</script>]]>", "{{ 7*7 }}{% raw %}", "${7*7}`",
-    "&lt;script&gt;alert(1)&lt;/script&gt;", "&#x3c;img src=x&#x3e;", "<\x00script>alert(1)</script>", "<scr\nipt>alert(1)",
+    "&lt;script&gt;alert(1)&lt;/script&gt;", "&#x3c;img src=x&#x3e;", "<\x00script>alert(1)</script>",
+    "<scr\nipt>alert(1)",
     "javascript:alert(1)", "\u202e<b>gpj.exe", "\x1b]0;title\x07<i>", "<style>*{display:none}</style>",
-    "<plaintext>", "</textarea><xmp><noscript><p title=\"</noscript><img src=x>\">", "<portal src=x>", "a" * 5000 + "<b>",
+    "<plaintext>", "</textarea><xmp><noscript><p title=\"</noscript><img src=x>\">", "<portal src=x>",
+    "a" * 5000 + "<b>",
 ]
 VOID = {"meta", "wbr", "br", "link", "img", "input", "source", "embed", "base", "hr"}
 

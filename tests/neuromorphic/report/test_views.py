@@ -226,9 +226,10 @@ class TestDisclaimer:
 
     def test_the_headline_does_not_call_memory_arithmetic(self, report):
         bsa, ssa = report.entries[:2]
-        entries = tuple(Entry(e.label, (energy.price(e.ledger, "step_mem"),), training="") for e in (bsa, ssa))
-        sentence = facts.headline(Report(entries, reference="SSA"))
-        assert "times the energy of SSA" in sentence and "arithmetic" not in sentence
+        for names in (["step_mem"], [facts.FIXED, "step_mem"]):
+            entries = tuple(Entry(e.label, tuple(energy.price(e.ledger, n) for n in names)) for e in (bsa, ssa))
+            sentence = facts.headline(Report(entries, reference="SSA"))
+            assert "times the energy of SSA" in sentence and "arithmetic" not in sentence
 
 
 class TestBaselines:
@@ -243,6 +244,7 @@ class TestBaselines:
         assert math.isclose(first[3].value, bsa.bills[0].ann_mj * 1e9)
         assert math.isclose(first[4].value, bsa.bills[0].ratio) and first[2].text == "4.6"
         assert math.isclose(int8[5].value, bsa.bills[1].total_mj / (int8[3].value / 1e9))
+        assert first[5].value is None and first[5].text == "–"  # int8 spikes against an fp32 ANN
         assert "3-bit (prices ours, not verified)" in quantised[1].text and quantised[2].text == "0.128"
 
     def test_in_every_view(self, report):
