@@ -231,7 +231,7 @@ def test_ours_as_snntorchs_sends_the_same_spikes(ours):
     (from_spikingjelly.to_spikingjelly, LIF(surrogate=STE())),
     (from_snntorch.to_snntorch, LIF(reset="soft")), (from_snntorch.to_snntorch, LIF.from_tau(2.0)),
     (from_snntorch.to_snntorch, TernaryLIF()), (from_snntorch.to_snntorch, Leaky(surrogate=Rectangle())),
-], ids=repr)
+], ids=lambda part: getattr(part, "__name__", None) or repr(part))
 def test_what_they_lack_is_refused(make, ours):
     with pytest.raises(ValueError, match="to_s.* got "):
         make(ours)
