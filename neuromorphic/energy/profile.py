@@ -19,13 +19,13 @@ its numbers under [constants.<name>], each with value, unit, source and verified
 import math
 import tomllib
 from dataclasses import MISSING, fields
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from neuromorphic.energy.bill import CLASSES, Constant, Price, Profile
 from neuromorphic.energy.models import MODELS
+from spikeattn.errors import nearest
 
 BUILT_IN = files("neuromorphic.energy") / "profiles"
 NUMBER = (int, float)
@@ -55,9 +55,9 @@ def load_profile(profile: Profile | str | Path) -> Profile:
         return _parse((BUILT_IN / f"{profile}.toml").read_text(encoding="utf-8"), profile)
     path = Path(profile)
     if path.suffix != ".toml":
-        near = get_close_matches(str(profile), profiles(), n=2, cutoff=0.4)
-        meant = f"Did you mean {' or '.join(near)}? " if near else ""
-        raise ValueError(f"energy: unknown profile {str(profile)!r}. {meant}{_hint()}")
+        raise ValueError(
+            f"energy: the profile must be a known one, got {str(profile)!r}. {nearest(profile, profiles())} {_hint()}"
+        )
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -79,10 +79,8 @@ def _parse(text: str, where: str) -> Profile:
         raise ValueError(f"energy: profile {where} must have prices, got none. Add a table such as [prices.MAC].")
     for name in prices:
         if name not in CLASSES:
-            near = get_close_matches(name.upper(), CLASSES, n=1)
             raise ValueError(
-                f"energy: profile {where} prices an unknown class {name!r}. "
-                f"{f'Did you mean {near[0]!r}? ' if near else ''}The classes are {', '.join(CLASSES)}."
+                f"energy: profile {where} must price known classes, got {name!r}. {nearest(name.upper(), CLASSES)}"
             )
     constants = plain.get("constants", {})
     if not isinstance(constants, dict):

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from numbers import Real
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from neuromorphic.energy.bill import Bill, Line, Profile
 from neuromorphic.energy.conventions import CONVENTIONS, KINDS, Convention, LayerRate
 from neuromorphic.energy.profile import load_profile
 from neuromorphic.ledger import Ledger, ModelInfo, Row
+from spikeattn.errors import nearest
 
 CONSTANTS = "horowitz45_fp32"  # 4.6 pJ for a MAC, 0.9 pJ for an accumulate: what the papers use
 
@@ -55,10 +55,9 @@ def _convention(convention: Convention | str) -> Convention:
     if isinstance(convention, Convention):
         return convention
     if convention not in CONVENTIONS:
-        near = get_close_matches(str(convention), CONVENTIONS, n=2, cutoff=0.4)
-        meant = f"Did you mean {' or '.join(near)}? " if near else ""
-        raise ValueError(f"energy.published: unknown convention {convention!r}. {meant}"
-                         f"The conventions are {', '.join(CONVENTIONS)}.")
+        raise ValueError(
+            f"energy.published: the convention must be known, got {convention!r}. {nearest(convention, CONVENTIONS)}"
+        )
     return CONVENTIONS[convention]
 
 

@@ -140,7 +140,7 @@ def test_a_profile_of_the_user(tmp_path):
         (("pj = 2", 'pj = "2"'), "wrong type"),
         (("pj = 2", "pj = true"), "wrong type"),
         (("pj = 2", "picojoule = 2"), "missing .*pj.*unknown .*picojoule"),
-        (("[prices.MAC]", "[prices.mac]"), "Did you mean 'MAC'"),
+        (("[prices.MAC]", "[prices.mac]"), "Did you mean MAC"),
         (("[prices.MAC]", "[costs.MAC]"), "must have prices"),
         (('source = "table 3"\n', ""), "missing .*source"),
         (("node_nm = 28", "node_nm = 28\nvoltage = 1"), "unknown .*voltage"),
