@@ -1,7 +1,7 @@
 # make demo   train four small models, count and price them, write report/report.html
 # make docs   write docs/reference/zoo.md from the registry of models
 # make test   the test suite (under 12 minutes on 2 cores);  make test-all adds the slow tests
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
