@@ -33,11 +33,11 @@ def _over_time(size, in_dims, args):
 
 def _fake_forward(current, v, *options):
     kept = current.shape[0] if options[-1] else 0
-    return torch.empty_like(current), torch.empty_like(v), current.new_empty((kept, *current.shape[1:]))
+    return current.new_empty(current.shape), v.new_empty(v.shape), current.new_empty((kept, *current.shape[1:]))
 
 
 def _fake_backward(grad_spikes, grad_v, spikes, membranes, *options):
-    return torch.empty_like(membranes), torch.empty_like(grad_v)
+    return membranes.new_empty(membranes.shape), grad_v.new_empty(grad_v.shape)
 
 
 LIF = Op(

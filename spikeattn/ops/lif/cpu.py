@@ -24,8 +24,8 @@ def lif_forward(current: Tensor, v: Tensor, beta: float, gain: float, threshold:
     """(spikes, membrane after the last step, charged membranes or an empty tensor), as in reference.py."""
     average = is_average(beta, gain)
     driven = current if average or gain == 1 else gain * current
-    spikes = torch.empty_like(current)
-    membranes = torch.empty_like(current) if keep_membrane else current.new_empty((0, *current.shape[1:]))
+    spikes = current.new_empty(current.shape)
+    membranes = current.new_empty((current.shape[0] if keep_membrane else 0, *current.shape[1:]))
     for t in range(current.shape[0]):
         add = driven[t].sub(v).div_(1 / gain) if average else driven[t]
         u = torch.add(v if average else beta * v, add, out=membranes[t] if keep_membrane else None)

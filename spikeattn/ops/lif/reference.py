@@ -122,7 +122,7 @@ def lif_backward(
     if ternary:
         negative = g(-membranes - threshold)
         slope_spike, slope_fired = slope_spike + negative, slope_fired - negative
-    grad_current = torch.empty_like(membranes)
+    grad_current = membranes.new_empty(membranes.shape)
     for t in range(membranes.shape[0] - 1, -1, -1):
         grad_u = grad_spikes[t] * slope_spike[t]
         if reset == "hard":
