@@ -9,7 +9,7 @@ from torch._inductor import config as inductor
 from spikeattn import create_model, list_models
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="Inductor needs a C++ compiler")
-ALWAYS = ("spikingformer_tiny", "qkformer_tiny", "vit_tiny")
+ALWAYS = ("spikingformer_tiny", "spikformer_tiny", "vit_tiny")
 NAMES = [
     pytest.param(name, marks=[pytest.mark.compile] + ([] if name in ALWAYS else [pytest.mark.slow]))
     for name in list_models("*_tiny")
@@ -37,6 +37,7 @@ def test_inductor_equals_eager(name):
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.compile
 def test_inductor_trains_like_eager():
     model = create_model("spikingformer_tiny", attention="bsa").double()
