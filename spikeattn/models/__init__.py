@@ -6,6 +6,7 @@ from fnmatch import fnmatch
 from spikeattn.errors import nearest
 from spikeattn.models import (
     cat,
+    converted,
     espikformer,
     espikformer_large,
     maxformer,
@@ -20,6 +21,7 @@ from spikeattn.models import (
 )
 from spikeattn.models.cat import CircularTransformer
 from spikeattn.models.config import ModelConfig, Part, attention_schedule, check_keys
+from spikeattn.models.converted import ConvertedConfig, ConvertedModel, ConvertedState
 from spikeattn.models.espikformer import ESpikformer, ESpikformerConfig
 from spikeattn.models.espikformer_large import ESpikformerLarge, ESpikformerLargeConfig
 from spikeattn.models.hierarchical import HierarchicalConfig, HierarchicalTransformer
@@ -49,7 +51,7 @@ FAMILIES = ((Spikformer, spikformer), (Spikingformer, spikingformer), (VisionTra
             (CircularTransformer, cat), (QKFormer, qkformer), (MaxFormer, maxformer),
             (SpikeDrivenTransformer, sdt), (STAtten, statten), (SpikingResformer, spikingresformer),
             (MetaSpikformer, metaspikformer), (ESpikformer, espikformer),
-            (ESpikformerLarge, espikformer_large))
+            (ESpikformerLarge, espikformer_large), (ConvertedModel, converted))
 MODELS: dict[str, Entry] = {
     name: Entry(model, replace(config, name=name))
     for model, family in FAMILIES for name, config in family.MODELS.items()
@@ -92,7 +94,8 @@ def create_model(name: str, *, attention=None, neuron=None, num_classes: int | N
 
 
 __all__ = [
-    "MODELS", "CircularTransformer", "ESpikformer", "ESpikformerConfig", "ESpikformerLarge", "ESpikformerLargeConfig",
+    "MODELS", "CircularTransformer", "ConvertedConfig", "ConvertedModel", "ConvertedState", "ESpikformer",
+    "ESpikformerConfig", "ESpikformerLarge", "ESpikformerLargeConfig",
     "Entry", "HierarchicalConfig", "HierarchicalTransformer", "MaxFormer", "MaxFormerConfig", "MetaSpikformer",
     "MetaSpikformerConfig", "ModelConfig", "ModelState", "Part", "QKFormer", "QKFormerConfig", "STAtten",
     "STAttenConfig", "SpikeDrivenConfig", "SpikeDrivenTransformer", "Spikformer", "SpikformerConfig", "SpikingModel",

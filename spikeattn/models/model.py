@@ -91,6 +91,12 @@ class SpikingModel(nn.Module, ABC):
 
         save(self, directory)
 
+    def card(self) -> str:
+        """The text of the README.md beside saved weights."""
+        from spikeattn.models.pretrained import card
+
+        return card(self)
+
     @classmethod
     def from_pretrained(cls, directory) -> Self:
         """The model saved in `directory`; it must be of this class."""

@@ -17,7 +17,6 @@ FORMAT = 1
 def save(model: nn.Module, directory: str | Path) -> None:
     """Write the three files; each is either the old one or the new one, the configuration last."""
     from spikeattn import __version__
-    from spikeattn.attention import ATTENTIONS
     from spikeattn.models import FAMILIES
 
     directory = Path(directory)
@@ -27,7 +26,7 @@ def save(model: nn.Module, directory: str | Path) -> None:
     if name not in families:
         raise ValueError(f"save_pretrained: the class must be registered to load again, got {name}. Known: {families}.")
     write_safetensors(model, directory / WEIGHTS)
-    write_text(directory / CARD, _card(model, [ATTENTIONS[part.name].__name__ for part in model.config.attention]))
+    write_text(directory / CARD, model.card())
     data = {"format": FORMAT, "spikeattn": __version__, "model": name, "config": model.config.to_dict()}
     write_text(directory / CONFIG, json.dumps(data, indent=2) + "\n")
 
@@ -132,8 +131,12 @@ def _table(rows: list[tuple], most: int = 12) -> str:
     return "\n".join(lines)
 
 
-def _card(model: nn.Module, attentions: list[str]) -> str:
+def card(model: nn.Module) -> str:
+    """The README.md of a classifier for pictures."""
+    from spikeattn.attention import ATTENTIONS
+
     config = model.config
+    attentions = [ATTENTIONS[part.name].__name__ for part in config.attention]
     parameters = sum(p.numel() for p in model.parameters())
     shape = (2, config.in_channels, *config.image_size)
     return f"""---

@@ -11,7 +11,8 @@ from spikeattn.ops import OPS
 
 SIZES = [(1, 1, 1, 1), (2, 3, 5, 7), (3, 17, 16, 33), (2, 8, 64, 32)]  # batch, N, M, d
 TORCH_CHECKS = ("test_schema", "test_faketensor", "test_aot_dispatch_dynamic")
-INTEGER_VALUED = {"shiftmax", "shiftmax_exponents", "ternary_matmul", "pack", "unpack"}
+INTEGER_VALUED = {"shiftmax", "shiftmax_exponents", "ternary_matmul", "pack", "unpack", "horner",
+                  "integer_norm", "integer_rms_norm", "round_shift", "row_factor", "scale_rows", "table_lookup"}
 
 
 def spikes(g, *shape):
@@ -72,15 +73,41 @@ def lif_backward_samples(g, batch, n, m, d):
                0.5, 1.0, 1.0, reset, ternary, detached, "sigmoid", 4.0)
 
 
+def integers(g, *shape):
+    return torch.randint(-(2**12), 2**12, shape, generator=g)
+
+
+def norm_samples(g, batch, n, m, d):
+    table, gamma = torch.randint(2**13, 2**14, (2, 16), generator=g), integers(g, d)
+    yield integers(g, batch, n, d), table, gamma, gamma - 5, 1000, 2, 17, 2**12
+    yield integers(g, n, batch, d).transpose(0, 1), table[:, :1], gamma, gamma, 0, -3, 9, 2**12
+
+
+def row_samples(g, batch, n, m, d):
+    for normaliser in ("ceil", "ceil_gain", "nearest", "row3", "row5"):
+        yield integers(g, batch, n, 1).abs(), normaliser
+
+
 SAMPLES = {
     "bipolar_attention": attention_samples,
     "bipolar_attention_backward": attention_backward_samples,
+    "horner": lambda g, batch, n, m, d: iter(
+        [(spikes(g, batch, n, d).to(torch.int8), 3), (spikes(g, batch, n, d), 2), (currents(g, batch, n).double(), 1)]),
+    "integer_norm": norm_samples,
+    "integer_rms_norm": norm_samples,
     "lif": lif_samples,
     "lif_backward": lif_backward_samples,
     "pack": lambda g, batch, n, m, d: iter([(spikes(g, batch, n, d),), (spikes(g, n, d).to(torch.int8),)]),
+    "round_shift": lambda g, batch, n, m, d: iter(
+        [(integers(g, batch, n, d), torch.randint(-9, 9, shape, generator=g)) for shape in ((), (d,), (n, 1))]),
+    "row_factor": row_samples,
+    "scale_rows": lambda g, batch, n, m, d: iter(
+        [(integers(g, batch, n, d), torch.full((batch, n, 1), eighths)) for eighths in (8, 14)]),
     "shiftmax": shiftmax_samples,
     "shiftmax_backward": shiftmax_backward_samples,
     "shiftmax_exponents": lambda *size: (sample[:3] for sample in shiftmax_samples(*size)),
+    "table_lookup": lambda g, batch, n, m, d: iter(
+        [(integers(g, batch, n, d), torch.randint(-2, 9, (d,), generator=g), integers(g, 64), -32)]),
     "ternary_matmul": lambda *size: (sample[:2] for sample in attention_samples(*size)),
     "ternary_matmul_backward": lambda g, batch, n, m, d: iter(
         [(currents(g, batch, n, m), spikes(g, batch, n, d), spikes(g, batch, m, d))]),
