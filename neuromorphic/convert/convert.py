@@ -1,0 +1,175 @@
+"""Convert a stock transformer, training-free, and say exactly what came of it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from neuromorphic.convert.build import Built, build
+from neuromorphic.convert.costs import disk_bytes, energies, ledgers, peak_memory_bytes
+from neuromorphic.convert.metrics import difference, fidelity, score
+from neuromorphic.convert.prepare import SAMPLES, Prepared, Progress, evaluate, prepare, silent
+from neuromorphic.convert.purity import purity
+from neuromorphic.convert.record import ConversionReport, Trial, Warning
+from neuromorphic.convert.settings import Settings
+from neuromorphic.convert.sites import measure_sites
+from spikeattn.codings import DEFAULT
+from spikeattn.models.converted import ConvertedModel
+
+SITE_BATCHES = 4  # on which coding layers are measured
+ALL_EXACT = {"normaliser": "exact", "norm": "exact", "activation": "exact", "weights": "float"}
+SATURATED = 0.001  # of a site's values: more of them are worth a warning
+
+
+def convert(
+    model: nn.Module | str | Path, calibration: Any, *, timesteps: int = 4, coding: str = DEFAULT,
+    evaluation: Any = None, metric: Any = None, weights: str = "int12", samples: int = SAMPLES,
+    progress: Progress = silent, **settings: Any,
+) -> tuple[ConvertedModel, ConversionReport]:
+    """A converted network and its report.
+
+    model: an nn.Module, the directory or hub id of a checkpoint (neuromorphic.convert.sources). calibration: data of
+    the kind that the network will serve (neuromorphic.convert.batches), of which `samples` items are used.
+    evaluation, metric: other data, and how to judge by it. settings: fields of `Settings`.
+
+    >>> _ = torch.manual_seed(0)
+    >>> ann = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3)).eval()
+    >>> snn, report = convert(ann, torch.randn(64, 8), timesteps=5)
+    >>> snn(torch.zeros(2, 8)).shape, report.latency_steps, report.purity.label
+    (torch.Size([2, 3]), 5, 'spike-driven')
+    """
+    chosen = Settings(timesteps=timesteps, coding=coding, weights=weights, **settings)
+    prepared = prepare(model, calibration, evaluation=evaluation, metric=metric, samples=samples, progress=progress)
+    built, seconds = _timed(prepared, chosen)
+    return built.model, report(prepared, built, progress, seconds)
+
+
+def convert_sweep(
+    model: nn.Module | str | Path, calibration: Any, *, timesteps: Sequence[int] = tuple(range(1, 9)),
+    coding: str = DEFAULT, evaluation: Any = None, metric: Any = None, weights: str = "int12",
+    ablation: bool = True, reported: int = 4, samples: int = SAMPLES, progress: Progress = silent, **settings: Any,
+) -> ConversionReport:
+    """The report of one conversion with `sweep`: a separate conversion for each T, and `ablation` at `reported` steps.
+
+    One pass over the calibration data serves all of them. A code that can be read at any time is converted once, for
+    the largest T, and read after each of the others.
+    """
+    prepared = prepare(model, calibration, evaluation=evaluation, metric=metric, samples=samples, progress=progress)
+    chosen = Settings(timesteps=reported, coding=coding, weights=weights, **settings)
+    built, seconds = _timed(prepared, chosen)
+    found = report(prepared, built, progress, seconds)
+    if built.builder.coding.anytime:
+        sweep = early(prepared, build(prepared, replace(chosen, timesteps=max(timesteps))), timesteps, progress)
+    else:
+        sweep = tuple(trial(prepared, f"T = {T}", replace(chosen, timesteps=T), progress) for T in timesteps)
+    parts = tuple(trial(prepared, name, one, progress) for name, one in ablations(chosen)) if ablation else ()
+    return replace(found, sweep=sweep, ablation=parts)
+
+
+def ablations(settings: Settings) -> list[tuple[str, Settings]]:
+    """From the code alone to everything, one part after the other; as a control, integers with exact functions."""
+    exact = replace(settings, **ALL_EXACT)
+    names = {"normaliser": "+ Shiftmax", "norm": "+ integer norm", "activation": "+ table",
+             "weights": "+ integer weights"}
+    chain, found = exact, [("code alone", exact)]
+    for field, name in names.items():
+        chain = replace(chain, **{field: getattr(settings, field)})
+        found.append((name, chain))
+    return [*found, ("control: integer ANN, functions exact", replace(exact, weights=settings.weights))]
+
+
+def trial(prepared: Prepared, name: str, settings: Settings, progress: Progress = silent) -> Trial:
+    """One more conversion, evaluated."""
+    built = build(prepared, settings)
+    model = built.model
+    outcome = evaluate(prepared, model.codes, f"evaluate {name}", progress) if prepared.evaluation else None
+    _, spikes = measure_sites(built.builder, model, prepared.graph, _some(prepared))
+    return Trial(
+        name=name, settings=settings.to_dict(), latency_steps=model.latency_steps, spikes=spikes,
+        score=outcome and score(outcome), difference=outcome and difference(prepared.ann, outcome),
+        fidelity=outcome and fidelity(prepared.ann, outcome),
+    )
+
+
+def early(prepared: Prepared, built: Built, steps: Sequence[int], progress: Progress = silent) -> tuple[Trial, ...]:
+    """One conversion whose words are read after fewer spikes than they have."""
+    found = []
+    for step in steps:
+        name = f"{step} of {built.settings.timesteps} spikes read"
+        outcome = prepared.evaluation and evaluate(
+            prepared, lambda x, step=step: built.model.anytime(x, [step])[0], f"evaluate {name}", progress)
+        found.append(Trial(
+            name=name, settings=built.settings.to_dict() | {"read_after": step}, spikes=None,
+            latency_steps=built.model.stages * step, score=outcome and score(outcome),
+            difference=outcome and difference(prepared.ann, outcome),
+            fidelity=outcome and fidelity(prepared.ann, outcome),
+        ))
+    return tuple(found)
+
+
+def report(prepared: Prepared, built: Built, progress: Progress = silent,
+           seconds: dict[str, float] | None = None) -> ConversionReport:
+    """Everything that can be measured about one conversion."""
+    model = built.model
+    sites, spikes = measure_sites(built.builder, model, prepared.graph, _some(prepared))
+    snn, ann = ledgers(prepared, model)
+    pure = purity(snn, model)
+    outcome = evaluate(prepared, model.codes, "evaluate the SNN", progress) if prepared.evaluation else None
+    return ConversionReport(
+        source=prepared.source.name, family=prepared.adapted.family, settings=built.settings.to_dict(),
+        timesteps=built.settings.timesteps, stages=model.stages, latency_steps=model.latency_steps, layers=sites,
+        purity=pure, spikes_per_value=spikes, energy=energies(snn, ann),
+        metric_ann=outcome and score(prepared.ann), metric_snn=outcome and score(outcome),
+        difference=outcome and difference(prepared.ann, outcome),
+        fidelity=outcome and fidelity(prepared.ann, outcome),
+        calibration=_data(prepared.calibration, prepared.statistics.sha256),
+        evaluation=_data(prepared.evaluation) if prepared.evaluation else {},
+        adapted_difference=prepared.adapted_difference, same_bits=same_bits(prepared, model),
+        disk_bytes=disk_bytes(prepared, model), peak_memory_bytes=peak_memory_bytes(),
+        seconds=prepared.seconds | (seconds or {}), warnings=warnings(prepared, sites, model),
+    )
+
+
+@torch.no_grad()
+def same_bits(prepared: Prepared, model: ConvertedModel) -> int:
+    """Samples on which spikes and code words were run and gave the same bits; an error if they did not."""
+    inputs = next(iter(prepared.shown)).inputs
+    spikes, codes = model(inputs), model.codes(inputs)
+    if not any(getattr(wire.layer, "real", False) for wire in model.network.wires) and not torch.equal(spikes, codes):
+        raise AssertionError("convert: spikes and code words must give the same bits, got differences. "
+                             "This is a mistake of ours: please report it with the model.")
+    return len(spikes)
+
+
+def warnings(prepared: Prepared, sites, model: ConvertedModel) -> tuple[Warning, ...]:
+    """What a user must know before trusting the network."""
+    found = list(prepared.statistics.warnings)
+    worst = max(sites, key=lambda site: site.saturation_evaluation or 0.0, default=None)
+    if worst and (worst.saturation_evaluation or 0) > SATURATED:
+        found.append(Warning(worst.path, f"{worst.saturation_evaluation:.2%} of its values leave the calibrated range",
+                             "Calibrate on data of the kind that is served, or raise the floor."))
+    if prepared.adapted.hybrid:
+        found.append(Warning(prepared.adapted.hybrid[0], "stays in floating point", "The network is a hybrid."))
+    found += [Warning(prepared.source.name, note, "See the source.") for note in prepared.source.notes]
+    found.append(Warning("execution", f"a GPU or CPU simulates the {model.config.timesteps} steps one after the other: "
+                         "slower than the ANN", "Use model.codes(x) there; it gives the same bits."))
+    return tuple(found)
+
+
+def _some(prepared: Prepared):
+    return [batch.inputs for batch in islice(prepared.shown, SITE_BATCHES)]
+
+
+def _data(data, sha256: str | None = None) -> dict[str, Any]:
+    return {"samples": data.items, "sha256": sha256 or data.sha256, "source": data.source}
+
+
+def _timed(prepared: Prepared, settings: Settings) -> tuple[Built, dict[str, float]]:
+    begun = time.perf_counter()
+    built = build(prepared, settings)
+    return built, {"convert": time.perf_counter() - begun}

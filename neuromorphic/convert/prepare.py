@@ -1,0 +1,108 @@
+"""Everything of a conversion that does not depend on its settings: the adapted ANN, its statistics, the data.
+
+    source -> adapted graph, checked equal to the source -> one pass over the calibration data -> Prepared
+
+One `Prepared` serves every number of time steps, every code and every ablation.
+"""
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neuromorphic.convert.adapters import Adapted, adapt, verify
+from neuromorphic.convert.batches import Data, open_data
+from neuromorphic.convert.calibration import Statistics, calibrate
+from neuromorphic.convert.layers import SoftmaxAttention
+from neuromorphic.convert.metrics import Metric, Outcome, measure, metric_for
+from neuromorphic.convert.sources import Source, open_source
+from spikeattn.converted import Graph
+
+Progress = Callable[[str, int, int | None], None]  # (what, done, of how many)
+KINDS = {"text": "text", "pictures": "pictures", "tokens": "features"}  # of an adapter -> of the data
+SAMPLES = 256  # of the calibration data, unless asked otherwise
+CHECKED = 2  # batches on which the adapted ANN is compared with its source
+
+
+def silent(what: str, done: int, total: int | None) -> None:
+    """No progress shown."""
+
+
+@dataclass
+class Prepared:
+    """An adapted ANN with what is known about it. evaluation, metric, ann: where there is data to evaluate on."""
+
+    source: Source
+    adapted: Adapted
+    graph: Graph
+    statistics: Statistics
+    calibration: Data
+    adapted_difference: float
+    evaluation: Data | None
+    metric: Metric | None
+    ann: Outcome | None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> Data:
+        """Data to look at sites with: the evaluation's, else the calibration's."""
+        return self.calibration if self.evaluation is None else self.evaluation
+
+
+def prepare(model: nn.Module | str | Path, calibration: Any, *, evaluation: Any = None, metric: Any = None,
+            samples: int = SAMPLES, batch_size: int = 32, progress: Progress = silent) -> Prepared:
+    """Open, adapt, check and calibrate."""
+    source = open_source(model)
+    adapted = adapt(source.model)
+    reader = _reader(source, adapted, batch_size)
+    data = reader(calibration, limit=samples)
+    taken = [batch.inputs for _, batch in zip(range(CHECKED), data, strict=False)]
+    equality = verify(adapted, taken)
+    graph = without_key_bias(adapted.graph)
+    begun = time.perf_counter()
+    sites = [*graph.inputs, *(wire.name for wire in graph.wires)] if adapted.kind == "tokens" else [
+        wire.name for wire in graph.wires]
+    with torch.no_grad():
+        statistics = calibrate(graph, data, sites, lambda done, total: progress("calibrate", done, total))
+    seconds = {"calibrate": time.perf_counter() - begun}
+    prepared = Prepared(source, adapted, graph, statistics, data, max(equality.float64, equality.float32), None, None,
+                        None, seconds)
+    if evaluation is not None:
+        prepared.evaluation = reader(evaluation)
+        prepared.metric = metric_for(metric, prepared.evaluation)
+        prepared.ann = evaluate(prepared, adapted.call, "evaluate the ANN", progress)
+    return prepared
+
+
+def evaluate(prepared: Prepared, model: Callable[[Any], Tensor], what: str, progress: Progress = silent) -> Outcome:
+    """A network's outcome on the evaluation data."""
+    return measure(model, prepared.evaluation, prepared.metric, lambda done, total: progress(what, done, total))
+
+
+def _reader(source: Source, adapted: Adapted, batch_size: int) -> Callable[..., Data]:
+    kind = KINDS[adapted.kind]
+
+    def read(data: Any, limit: int | None = None) -> Data:
+        return open_data(data, kind, tokenizer=source.tokenizer, processor=source.processor,
+                         inputs=adapted.graph.inputs, limit=limit, batch_size=batch_size, max_length=source.max_length,
+                         classes=source.labels)
+
+    return read
+
+
+def without_key_bias(graph: Graph) -> Graph:
+    """The same network without the biases of its keys: q . b is one constant for a row, which softmax does not see."""
+    graph = copy.deepcopy(graph)
+    for wire in graph.wires:
+        if isinstance(wire.layer, SoftmaxAttention):
+            key = graph[wire.inputs[1]]
+            only = [reader.name for reader in graph.consumers(wire.inputs[1])] == [wire.name]
+            if only and isinstance(key, nn.Linear) and key.bias is not None:
+                with torch.no_grad():
+                    key.bias.zero_()
+    return graph
