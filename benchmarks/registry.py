@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
+from neuromorphic import trace
+from spikeattn import create_model
 from spikeattn.ops.bipolar_attention import cpu as bipolar_cpu
 from spikeattn.ops.bipolar_attention import reference as bipolar_reference
 from spikeattn.ops.lif import cpu as lif_cpu
@@ -87,9 +89,30 @@ def bipolar_backward(*size) -> Benchmark:
 # rows of T * B * H, tokens, d, threshold: digits, CIFAR, ImageNet at two firing rates, long
 ATTENTION_SIZES = [(1024, 16, 16, 0.5), (256, 64, 32, 1.0), (32, 196, 64, 1.0), (32, 196, 64, 0.5), (4, 1024, 64, 1.0)]
 
+def tracing(name: str, batch: int) -> Benchmark:
+    """The ratio is what counting every operation adds to a forward pass: 1.5 is half as long again.
+
+    Parity: the run that is timed covers every operation.
+    """
+    def build():
+        torch.manual_seed(0)
+        model = create_model(name).eval()
+        x = torch.rand(batch, 3, *model.config.image_size)
+
+        def forward():
+            with torch.no_grad():
+                return model(x)
+
+        return lambda: trace(model, x), forward, lambda: not trace(model, x).coverage.uncovered
+
+    return Benchmark(f"trace/cpu/{name}/{batch}", build)
+
+
 BENCHMARKS = [
     lif_forward(shape)
     for shape in ((4, 64, 16, 64), (4, 64, 16, 256), (4, 8, 196, 384))
-] + [
+] + [tracing("spikformer_cifar_4_384", batch) for batch in (1, 16)] + [
     way(*size) for way in (shiftmax_weights, bipolar_forward, bipolar_backward) for size in ATTENTION_SIZES
 ]
+
+STUDIES = ("conversion",)  # modules here that make a table instead of a ratio: main(arguments)

@@ -1,6 +1,7 @@
 """Times every benchmark, plain and fast side by side, and stores the ratios.
 
     python benchmarks/run.py [PATTERN] [--out FILE] [--repeats N]
+    python benchmarks/run.py conversion STUDY ...              a table instead of ratios: see conversion.py
 
 Each pair is run alternately in one process on one thread; a ratio is the median plain time over the median fast
 time, with the quartiles of the pairwise ratios. A row whose parity fails stores no ratio and fails the run.
@@ -8,6 +9,7 @@ time, with the quartiles of the pairwise ratios. A row whose parity fails stores
 
 import argparse
 import datetime
+import importlib
 import json
 import platform
 import statistics
@@ -17,7 +19,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import torch
-from registry import BENCHMARKS, Benchmark
+from registry import BENCHMARKS, STUDIES, Benchmark
 
 from spikeattn.files import write_text
 
@@ -49,6 +51,8 @@ def hardware() -> dict:
 
 
 def main() -> int:
+    if sys.argv[1:2] and sys.argv[1] in STUDIES:
+        return importlib.import_module(sys.argv[1]).main(sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pattern", nargs="?", default="*")
     parser.add_argument("--out", type=Path)

@@ -12,23 +12,23 @@ ROOT = Path(__file__).parents[1]
 
 # A room may import the rooms in front of it; rooms on one line do not import each other, except as named below.
 SPIKEATTN = (
-    ("types", "files", "errors"), ("surrogate",), ("scan",), ("ops",), ("neurons",), ("attention",), ("blocks",),
-    ("models",),
+    ("types", "files", "errors"), ("surrogate",), ("scan",), ("codings",), ("ops",), ("neurons",), ("attention",), ("blocks",),
+    ("converted",), ("models",),
     ("citations",),
     ("data", "train", "probes", "interop"), ("testing",),
 )
-NEUROMORPHIC = (("ledger",), ("count",), ("trace",), ("energy",), ("export",), ("convert", "runtime"), ("report",),
-                ("cli",))
+NEUROMORPHIC = (("ledger",), ("count",), ("trace", "measured"), ("energy",), ("export",), ("convert", "runtime"),
+                ("report",), ("cli",))
 NEIGHBOURS = {("train", "data"), ("probes", "data")}  # data <- train: a recipe names its data set
-FORBIDDEN = {("report", "convert"), ("report", "export"), ("report", "runtime"), ("convert", "export"),
-             ("export", "convert")}  # convert and export return records, report renders records, cli joins them
+FORBIDDEN = {("convert", "export"), ("export", "convert")}  # both return records, report renders them, cli joins them
 
 OPTIONAL = {  # package: the files that may import it, inside functions or because only their users load them
     "triton": "spikeattn/ops/*/triton.py", "numba": "spikeattn/ops/*/cpu.py", "onnx": "neuromorphic/export/onnx.py",
     "onnxruntime": "neuromorphic/export/onnx.py", "nir": "neuromorphic/export/nir.py",
-    "transformers": "spikeattn/interop/huggingface.py", "snntorch": "spikeattn/interop/snntorch.py",
+    "transformers": "neuromorphic/convert/sources.py", "snntorch": "spikeattn/interop/snntorch.py",
     "spikingjelly": "spikeattn/interop/spikingjelly.py", "sklearn": "spikeattn/data/digits.py",
-    "PIL": "spikeattn/data/*.py", "torchvision": None, "timm": None, "pandas": None, "matplotlib": None,
+    "PIL": "spikeattn/data/*.py", "torchvision": None, "pandas": None, "matplotlib": None,
+    "timm": "neuromorphic/convert/adapters/timm_checkpoint.py", "pynvml": "neuromorphic/measured.py",
 }
 
 

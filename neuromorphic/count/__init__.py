@@ -4,7 +4,7 @@
 (the contract is in `count/call.py`); `FREE` names what costs nothing. All else is uncovered.
 """
 
-from neuromorphic.count import conv, elementwise, fft, matmul, neuron, norm, pool, reduce, shiftmax, softmax
+from neuromorphic.count import conv, converted, elementwise, fft, matmul, neuron, norm, pool, reduce, shiftmax, softmax
 from neuromorphic.count.call import Call, Counter
 from neuromorphic.count.free import FREE
 
@@ -19,6 +19,7 @@ FAMILIES = (
     pool,
     reduce,
     elementwise,
+    converted,
 )
 COUNTERS: dict[str, Counter] = {name: count for family in FAMILIES for name, count in family.COUNTERS.items()}
 

@@ -15,7 +15,8 @@ from math import ceil, prod
 import torch
 from torch import Tensor
 
-from neuromorphic.count.call import Call, Counter, units
+from neuromorphic.count.call import Call, Counter
+from neuromorphic.count.measure import nonzeros, units
 from neuromorphic.ledger import Row
 
 
@@ -55,11 +56,6 @@ def per_axis(value: list[int], dims: int) -> list[int]:
     return list(value) * dims if len(value) == 1 else list(value)
 
 
-def per_pixel(x: Tensor, dims: int) -> Tensor:
-    """Non-zeros at each pixel, over pictures and channels, int64."""
-    return torch.count_nonzero(x.reshape(-1, *x.shape[-dims:]), 0)
-
-
 def count_convolution(call: Call) -> list[Row] | None:
     x, weight, out, groups = call["input"], call["weight"], call.result, call["groups"]
     if not call.constant(weight):
@@ -73,14 +69,16 @@ def count_convolution(call: Call) -> list[Row] | None:
     dense = pictures * int(taps.sum()) * fan_out
     overlap = prod(kernel) if call["transposed"] else prod(ceil(k / s) for k, s in zip(kernel, stride, strict=True))
     pixels = x.numel() if call["transposed"] else out.numel() // weight.shape[0] * in_channels
-    events = int((per_pixel(x, len(kernel)) * taps).sum())
+    left = call.operand(x)
+    per_pixel = nonzeros(x.reshape(-1, taps.numel()), 0, left).to(torch.int64)
+    events = int((per_pixel * taps.flatten()).sum())
     call.facts.declare(out, affine=True)
     return [call.row(
         "conv",
         steps=call.facts.steps(x),
         geometry={"in": in_channels, "out": out.shape[-len(kernel) - 1], "groups": groups,
                   "taps": prod(kernel), "overlap": overlap, "pixels": prod(out.shape[-len(kernel):])},
-        left=(left := call.operand(x)),
+        left=left,
         dense=dense,
         padding=pixels * prod(kernel) * fan_out - dense,
         bias=out.numel() if call["bias"] is not None else 0,
@@ -89,6 +87,7 @@ def count_convolution(call: Call) -> list[Row] | None:
         coincidence=events * fan_out,
         left_units=units(x, left, events, taps) * fan_out,
         reads_input=call.facts.of(x).reads_input,
+        words={"output": out.numel()},
     )]  # fmt: skip
 
 

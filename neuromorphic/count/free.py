@@ -8,7 +8,8 @@ VIEWS = (
     "_conj", "_neg_view", "_reshape_alias", "_unsafe_view", "alias", "as_strided", "chunk", "detach", "diagonal",
     "expand", "expand_as", "flatten", "imag", "movedim", "narrow", "permute", "real", "reshape", "select", "slice",
     "split", "split_with_sizes", "squeeze", "swapaxes", "t", "transpose", "unbind", "unflatten", "unfold",
-    "unsqueeze", "view", "view_as", "view_as_complex", "view_as_real",
+    "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes", "unsqueeze", "view", "view_as", "view_as_complex",
+    "view_as_real",
 )  # fmt: skip
 COPIES = (
     "_conj_physical", "_to_copy", "cat", "clone", "col2im", "conj_physical", "constant_pad_nd", "contiguous", "copy",

@@ -8,7 +8,8 @@
 
 from torch import Tensor
 
-from neuromorphic.count.call import Call, units
+from neuromorphic.count.call import Call
+from neuromorphic.count.measure import units
 from neuromorphic.ledger import Row
 
 

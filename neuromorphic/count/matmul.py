@@ -11,8 +11,9 @@
 import torch
 from torch import Tensor
 
-from neuromorphic.count.call import Call, Counter, units
+from neuromorphic.count.call import Call, Counter
 from neuromorphic.count.linear import product_with_weights
+from neuromorphic.count.measure import nonzeros, units
 from neuromorphic.ledger import Row
 
 
@@ -22,7 +23,7 @@ def product(call: Call, left: Tensor, right: Tensor, *, op: str | None = None, b
     n, k, m = left.shape[-2], left.shape[-1], right.shape[-1]
     left, right = left.expand(*lead, n, k), right.expand(*lead, k, m)
     a, b = call.operand(left), call.operand(right)
-    fan_left, fan_right = torch.count_nonzero(left, -2), torch.count_nonzero(right, -1)  # (..., K) each, int64
+    fan_left, fan_right = (fan.to(torch.int64) for fan in (nonzeros(left, -2, a), nonzeros(right, -1, b)))  # (..., K)
     return call.row(
         op or ("score_value" if a.declared == "pow2" else "matmul"),
         steps=max(call.facts.steps(left), call.facts.steps(right)),

@@ -7,11 +7,11 @@
 """
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
-from neuromorphic.count.call import Call, Counter, measure, power_of_two, units
-from neuromorphic.ledger import Emission, Row
+from neuromorphic.count.call import Call, Counter
+from neuromorphic.count.measure import nonzeros, power_of_two
+from neuromorphic.ledger import Emission, Operand, Row
 from spikeattn.types import NeuronCost
 
 LEAK = {"none": {}, "shift": {"SHIFT": 1}, "mul": {"MUL": 1}}
@@ -48,31 +48,29 @@ def neuron_row(scope: str, per_element: dict[str, int], state_words: int, update
     )
 
 
-def emission(scope: str, neuron: str, alphabet: str, spikes: Tensor, timed: bool, batch: int) -> Emission:
-    """What a neuron layer sent: spikes (T, B, ...) where `timed`, else (B, ...)."""
-    steps = spikes.shape[0] if timed else 1
-    by_step = spikes.reshape(steps, -1)
-    fired = (spikes != 0).reshape(steps * batch, -1)  # one row for each step of each sample
-    positive, negative = (torch.count_nonzero(sign, 1).tolist() for sign in (by_step > 0, by_step < 0))
-    seen = measure(spikes, where=scope)
-    levels = [units(step, seen, p + n) for step, p, n in zip(by_step, positive, negative, strict=True)]
+def emission(scope: str, neuron: str, alphabet: str, spikes: Tensor, batch: int,
+             seen: tuple[Operand, ...], whole: Operand) -> Emission:
+    """What a neuron layer sent: spikes (T, B, ...) or (B, ...), the evidence of each step and of all of them."""
+    rows = len(seen) * batch
+    firings = nonzeros(spikes.reshape(rows, -1), 0, whole).numpy(force=True)  # of each unit, over steps and samples
     return Emission(
         scope=scope,
         neuron=neuron,
         alphabet=alphabet,
-        units=fired.shape[1],
+        units=len(firings),
         numel=spikes.numel(),
-        positive=tuple(positive),
-        negative=tuple(negative),
-        levels=tuple(levels),
-        fired=_bits(fired.any(0)),
-        always=_bits(fired.all(0)),
+        positive=tuple(step.positive for step in seen),
+        negative=tuple(step.negative for step in seen),
+        levels=tuple(step.magnitude if whole.integers else 0 for step in seen),
+        fired=_bits(firings > 0),
+        always=_bits(firings == rows),
+        integers=whole.integers,
     )
 
 
-def _bits(flags: Tensor) -> int:
+def _bits(flags: np.ndarray) -> int:
     """A row of flags as an integer: flag i is bit i."""
-    return int.from_bytes(np.packbits(flags.cpu().numpy(), bitorder="little").tobytes(), "little")
+    return int.from_bytes(np.packbits(flags, bitorder="little").tobytes(), "little")
 
 
 def _count_lif(call: Call) -> list[Row]:

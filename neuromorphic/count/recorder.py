@@ -5,7 +5,7 @@ stands in place of the operations that its code runs; products with weights are 
 """
 
 from collections import Counter as Tally
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,12 +17,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from neuromorphic.count import COUNTERS, FREE, conv, matmul
 from neuromorphic.count.call import Call
-from neuromorphic.count.facts import Facts, tensors_in
+from neuromorphic.count.facts import Facts, Operation, operation_of, tensors_in
 from neuromorphic.count.foreign import foreign_neuron
 from neuromorphic.count.neuron import declared_cost, emission, neuron_row, per_update
 from neuromorphic.ledger import Coverage, Emission, Row, Touch
 
 PRODUCTS = matmul.COUNTERS.keys() | conv.COUNTERS.keys()
+OVERWRITTEN = ("aten::mul",)  # in-place forms of these read what their result replaces
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def region_of(module: nn.Module) -> Region | None:
     if cost is not None:
         return Region(name, module.alphabet, per_update(cost), cost.state_words, timed=True)
     foreign = foreign_neuron(module)
-    return Region(name, "binary", foreign.per_element, foreign.state_words, foreign.timed) if foreign else None
+    return Region(name, foreign.alphabet, foreign.per_element, foreign.state_words, foreign.timed) if foreign else None
 
 
 class Recorder(TorchDispatchMode):
@@ -56,7 +57,10 @@ class Recorder(TorchDispatchMode):
         self.calls: Tally = Tally()
         self._path: list[str] = [""]
         self._regions: list[Region] = []
-        self._measuring = False
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled while we listen, and guarding against it costs as much as a small operation
 
     @property
     def scope(self) -> str:
@@ -70,11 +74,11 @@ class Recorder(TorchDispatchMode):
         })  # fmt: skip
 
     @contextmanager
-    def listening(self, model: nn.Module) -> Iterator[None]:
-        """Follow the modules of a model as they are entered and left."""
+    def listening(self, modules: Iterable[tuple[str, nn.Module]]) -> Iterator[None]:
+        """Follow the named modules of a model as they are entered and left."""
         handles = []
         try:
-            for name, module in model.named_modules():
+            for name, module in modules:
                 if isinstance(module, torch.jit.ScriptModule):
                     continue  # cannot be hooked: its operations are counted at the scope around it
                 path = ".".join(part for part in name.split(".") if part != "_orig_mod")
@@ -96,9 +100,8 @@ class Recorder(TorchDispatchMode):
         if region:
             self._regions.pop()
             if tensors and not self._regions:
-                self._measuring = True  # what we run ourselves is no work of the model
-                self._declare(region, tensors[0])
-                self._measuring = False
+                with torch._C._DisableTorchDispatch():  # what we run ourselves is no work of the model
+                    self._declare(region, tensors[0])
         self._path.pop()
 
     def _declare(self, region: Region, spikes: Tensor) -> None:
@@ -111,8 +114,19 @@ class Recorder(TorchDispatchMode):
         steps = spikes.shape[0] if region.timed else 1
         self._add(neuron_row(self.scope, region.per_element, region.state_words, spikes.numel(), steps))
         self._touch("counted", f"neuron:{region.neuron}", spikes.numel())
-        sent = emission(self.scope, region.neuron, region.alphabet, spikes, region.timed, batch)
+        sent = emission(self.scope, region.neuron, region.alphabet, spikes, batch,
+                        *self.facts.evidence(spikes, steps, self.scope))  # fmt: skip
         self.emissions.append(replace(sent, call=self.rows[-1].call, order=self.rows[-1].order))
+
+    def strangers(self, tensors: Iterable[Tensor]) -> None:
+        """Values that NumPy or another library handed over: what it cost to make them did not pass by here.
+
+        Their memory is not PyTorch's own, which tells them from constants that were made beforehand.
+        """
+        for tensor in tensors:
+            if self.facts.unknown(tensor) and not tensor.untyped_storage().resizable():
+                self._touch("uncovered", "outside of PyTorch", tensor.numel())
+                self.facts.note(tensor)
 
     def _add(self, row: Row) -> None:
         call = self.calls["row", row.scope, row.op]
@@ -124,49 +138,44 @@ class Recorder(TorchDispatchMode):
         self.touched[state][op, self.scope] += numel
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if self._measuring:
-            return func(*args, **kwargs)
-        if func._can_decompose():  # composite: reaches us whole where tensors were made in inference mode
+        kwargs, operation = kwargs or {}, operation_of(func)
+        if operation.composite:  # reaches us whole where tensors were made in inference mode
             with self:
                 result = func.decompose(*args, **kwargs)
             if result is not NotImplemented:
                 return result
-        named = arguments(func, args, kwargs)
+        named = operation.named(args, kwargs)
+        kept = self._before(operation, named)
         out = func(*args, **kwargs)
-        self._record(func, named, out)
+        self._record(operation, named, kept, out)
         return out
 
-    def _record(self, func, named: dict[str, Any], out: Any) -> None:
-        inputs, outputs = tensors_in(list(named.values())), tensors_in(out)
-        name = canonical(func._schema.name)
-        constant = self.facts.settle(name, func, named, inputs, outputs)
+    def _before(self, operation: Operation, named: dict[str, Any]) -> dict[str, Tensor]:
+        """What a product held that is written over by its result."""
+        if not operation.written or operation.name not in OVERWRITTEN or self._regions:
+            return {}
+        return {argument: self.facts.twin(named[argument]) for argument in operation.written}
+
+    def _record(self, operation: Operation, named: dict[str, Any], kept: dict[str, Tensor], out: Any) -> None:
+        name, inputs = operation.name, tensors_in([named[argument] for argument in operation.tensors])
+        outputs = [out] if isinstance(out, Tensor) else tensors_in(out)
+        self.strangers(inputs)
+        product = self.facts.biased(name, named)
+        constant = self.facts.settle(operation, named, inputs, outputs)
+        if product is not None and self.rows[product].scope == self.scope:
+            self._touch("counted", name, outputs[0].numel())
+            self.rows[product] = replace(self.rows[product], bias=self.rows[product].bias + outputs[0].numel())
+            return
         if self._regions and name not in PRODUCTS:
             return
         numel = outputs[0].numel() if outputs else 0
         if constant or name in FREE:
             self._touch("free", name, numel)
             return
-        rows = COUNTERS[name](Call(name, named, out, self.scope, self.facts)) if name in COUNTERS else None
+        rows = COUNTERS[name](Call(name, named | kept, out, self.scope, self.facts)) if name in COUNTERS else None
         state = "uncovered" if rows is None else "counted" if rows else "free"
         self._touch(state, name, numel)
         for row in rows or ():
             self._add(row)
-
-
-def arguments(func, args: tuple, kwargs: dict) -> dict[str, Any]:
-    """The arguments of a call by name, defaults filled in."""
-    named = {}
-    for position, argument in enumerate(func._schema.arguments):
-        given = args[position] if position < len(args) else kwargs.get(argument.name, argument.default_value)
-        named[argument.name] = given
-    return named
-
-
-def canonical(name: str) -> str:
-    """In-place operations cost what the others do: aten::add_ is aten::add.
-
-    >>> canonical("aten::add_"), canonical("aten::__and__")
-    ('aten::add', 'aten::__and__')
-    """
-    return name[:-1] if name.endswith("_") and not name.endswith("__") else name
+        if rows and name in PRODUCTS:
+            self.facts.declare(outputs[0], product=len(self.rows) - 1)

@@ -29,7 +29,8 @@ def allowed(scores_shape: torch.Size, mask: Tensor | None, like: Tensor) -> Tens
 def shiftmax_row(call: Call, mask: Tensor, steps: int) -> Row:
     keys, rows = int(mask.sum()), int(mask.any(-1).sum())
     counts = {"SHIFT": keys, "ADD": keys - rows + keys, "LOD": rows}
-    return call.row("shiftmax", steps=steps, geometry={"n": mask.shape[-1]}, counts=counts)
+    words = {"input": keys, "output": keys}
+    return call.row("shiftmax", steps=steps, geometry={"n": mask.shape[-1]}, counts=counts, words=words)
 
 
 def _count_shiftmax(call: Call) -> list[Row]:

@@ -13,14 +13,17 @@ import math
 import torch
 from torch import Tensor
 
-from neuromorphic.count.call import Call, Counter, scaling, units
+from neuromorphic.count.call import Call, Counter, scaling
 from neuromorphic.count.matmul import product
+from neuromorphic.count.measure import nonzeros, units
 from neuromorphic.ledger import Kind, Operand, Row
 
 
 def softmax_row(call: Call, rows: int, n: int) -> Row:
     per_row = {"CMP": n - 1, "ADD": 2 * n - 1, "EXP": n, "DIV": 1, "MUL": n}
-    return call.row("softmax", geometry={"n": n}, counts={name: count * rows for name, count in per_row.items()})
+    words = {"input": rows * n, "output": rows * n}  # of the map, which a fused attention does not show
+    counts = {name: count * rows for name, count in per_row.items()}
+    return call.row("softmax", geometry={"n": n}, counts=counts, words=words)
 
 
 def _count_softmax(call: Call) -> list[Row]:
@@ -54,7 +57,7 @@ def hidden_weights_product(call: Call, op: str, kind: Kind, n: int, per_key: Ten
         dense=value.numel() * n,
         left_events=weights * d,
         right_events=v.nonzero * n,
-        coincidence=int((per_key * torch.count_nonzero(value, -1)).sum()),
+        coincidence=int((per_key * nonzeros(value, -1, v).to(torch.int64)).sum()),
         right_units=units(value, v, v.nonzero) * n,
     )
 
@@ -72,7 +75,7 @@ def _count_attention(call: Call) -> list[Row]:
     every = torch.full(value.shape[:-1], n, dtype=torch.int64, device=value.device)
     rows = [product(call, query, key.mT)]
     if extra:
-        rows.append(call.row("elementwise", steps=steps, counts=extra))
+        rows.append(call.row("elementwise", steps=steps, counts=extra, words={"input": 0, "output": 0}))
     rows.append(softmax_row(call, lead.numel() * n, m))
     rows.append(hidden_weights_product(call, "matmul", "real", n, every, value, steps))
     return rows

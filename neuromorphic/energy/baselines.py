@@ -7,14 +7,15 @@
                          E_MAC = 0.2 pJ * (b / 8)^2 + 0.1 pJ: an int8 multiplication whose energy goes with the square
                          of the width, and an int32 addition. The prices are ours, verified against nothing
 
-Activations, norms and softmax are left out, as in the literature: that favours the ANN.
+Activations, norms and softmax are left out, as in the literature: that favours the ANN. Under a reuse model their
+memory is in, at the width of each baseline: what one says of the network holds for its rivals.
 """
 
 from dataclasses import dataclass
 from math import fsum
 
-from neuromorphic.energy.bill import Price, Profile
-from neuromorphic.energy.models import MODELS
+from neuromorphic.energy.bill import Price, Profile, Rule
+from neuromorphic.energy.price import ann_lines
 from neuromorphic.energy.profile import load_profile
 from neuromorphic.ledger import Ledger
 
@@ -62,11 +63,14 @@ def quantised_profile(bits: int) -> Profile:
         "ADD": Price(addition, int8.prices["ADD"].source, int8.prices["ADD"].verified),
     }
     return Profile(f"quantised45_{bits}bit", f"45 nm, {bits}-bit operands with int32 accumulators", 45, int8.date,
-                   source, False, prices)  # fmt: skip
+                   source, False, prices, memory=int8.memory,
+                   word_bits={**int8.word_bits, "weight": bits, "activation": bits})  # fmt: skip
 
 
-def baselines(ledger: Ledger) -> tuple[Baseline, ...]:
+def baselines(ledger: Ledger, reuse: str | None = None) -> tuple[Baseline, ...]:
     """The same layers as a dense ANN in fp32, fp16, int8 and quantised to the levels of T steps.
+
+    reuse: the reuse model by which all of them are charged for memory; None: arithmetic alone.
 
     >>> from neuromorphic.ledger import ModelInfo, Operand, Row
     >>> spikes = Operand(32, 8, 0, smallest=1.0, largest=1.0)
@@ -79,9 +83,9 @@ def baselines(ledger: Ledger) -> tuple[Baseline, ...]:
     chosen = {name: load_profile(profile) for name, profile in PRECISIONS.items()}
     if bits <= 8:  # T above 255 needs more than int8: no baseline that anyone would build
         chosen[f"{bits}-bit"] = quantised_profile(bits)
-    return tuple(Baseline(name, profile, _ann_mj(ledger, profile)) for name, profile in chosen.items())
+    rule = Rule(reuse=reuse)
+    return tuple(Baseline(name, profile, _ann_mj(ledger, profile, rule)) for name, profile in chosen.items())
 
 
-def _ann_mj(ledger: Ledger, profile: Profile) -> float:
-    lines = MODELS[profile.model].ann_lines(ledger, profile)
-    return fsum(line.total_pj for line in lines) / ledger.samples * 1e-9
+def _ann_mj(ledger: Ledger, profile: Profile, rule: Rule) -> float:
+    return fsum(line.total_pj for line in ann_lines(ledger, profile, rule)) / ledger.samples * 1e-9

@@ -14,9 +14,10 @@ from typing import Literal
 from neuromorphic.ledger import Ledger
 
 CLASSES = (
-    "MAC", "AC", "ADD", "MUL", "SHIFT", "CMP", "AND", "XOR", "POPCNT", "LOD",
+    "MAC", "AC", "ADD", "MUL", "SHIFT", "CMP", "AND", "XOR", "POPCNT", "LOD", "LOOKUP",
     "EXP", "ERF", "LOG", "SIN", "DIV", "SQRT", "BUTTERFLY", "SYNOP", "NEURON_UPDATE",
-    "READ_INPUT", "READ_WEIGHT", "READ_BIAS", "READ_MEMBRANE", "WRITE_MEMBRANE", "WRITE_OUTPUT",
+    "READ_INPUT", "READ_WEIGHT", "READ_BIAS", "READ_PARTIAL_SUM", "WRITE_PARTIAL_SUM", "READ_MEMBRANE",
+    "WRITE_MEMBRANE", "READ_ATTENTION", "WRITE_ATTENTION", "WRITE_OUTPUT", "LEAKAGE",
 )  # fmt: skip
 MEANING = {
     "MAC": "multiply and accumulate",
@@ -29,6 +30,7 @@ MEANING = {
     "XOR": "sign product",
     "POPCNT": "population count",
     "LOD": "leading-one detection",
+    "LOOKUP": "entry read from a table that stands for a function",
     "EXP": "exponential",
     "ERF": "error function (GELU)",
     "LOG": "logarithm",
@@ -41,9 +43,14 @@ MEANING = {
     "READ_INPUT": "word of input read from memory",
     "READ_WEIGHT": "word of weights read from memory",
     "READ_BIAS": "word of biases read from memory",
+    "READ_PARTIAL_SUM": "partial sum read from memory",
+    "WRITE_PARTIAL_SUM": "partial sum written to memory",
     "READ_MEMBRANE": "membrane word read from memory",
     "WRITE_MEMBRANE": "membrane word written to memory",
+    "READ_ATTENTION": "score or weight of an attention map read from memory",
+    "WRITE_ATTENTION": "score or weight of an attention map written to memory",
     "WRITE_OUTPUT": "word of output written to memory",
+    "LEAKAGE": "leakage of the whole chip while it works on one sample",
 }
 
 
@@ -68,10 +75,41 @@ class Constant:
 
 
 @dataclass(frozen=True)
+class Level:
+    """One memory: what 64 bits cost on their way in or out. capacity_bytes None: large enough for everything."""
+
+    name: str
+    pj_per_64bit: float
+    source: str
+    verified: bool
+    capacity_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The memories of one technology, smallest first."""
+
+    name: str
+    title: str
+    node_nm: int
+    date: str
+    source: str
+    verified: bool
+    levels: tuple[Level, ...]
+
+    def __post_init__(self) -> None:
+        levels = (level if isinstance(level, Level) else Level(**level) for level in self.levels)
+        object.__setattr__(self, "levels", tuple(levels))
+
+
+@dataclass(frozen=True)
 class Profile:
     """Prices of one technology and number format; `verified` speaks of its additions and multiplications.
 
     model: which energy model turns a ledger into priced lines (energy.models); constants: what that model needs.
+    physical: hardware could work so; where not, `source` says why and no interval takes the profile in.
+    memory, word_bits: the memories that a reuse model may charge (energy.reuse), and the widths of a "weight", an
+    "activation" and an "accumulator" in them; None where the source of the profile gives no memory.
     """
 
     name: str
@@ -83,6 +121,13 @@ class Profile:
     prices: Mapping[str, Price]
     model: str = "operations"
     constants: Mapping[str, Constant] = field(default_factory=dict)
+    physical: bool = True
+    memory: Memory | None = None
+    word_bits: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.memory, Mapping):  # as a JSON report brings it back
+            object.__setattr__(self, "memory", Memory(**self.memory))
 
     def pj(self, operation: str) -> float | None:
         """Price of a class of operation, None where the profile has none."""
@@ -104,6 +149,8 @@ class Rule:
         alone ("shift_only", the accounting of the BSA paper).
     taps: convolution terms on real pixels only ("valid") or also on padding ("padded"; dense products only).
     row_maximum: Shiftmax also subtracts the row maximum (one CMP less than keys, and one ADD per key, more).
+    reuse: the reuse model by which memory is charged (energy.reuse), None: arithmetic alone.
+    latency_ms: time that one sample takes, charged with the leakage of the chip (constant `leakage_mw`); 0: none.
     """
 
     spike_spike: Literal["one_sided", "coincidence", "dense"] = "one_sided"
@@ -112,6 +159,8 @@ class Rule:
     shift_accounting: Literal["shift_add", "shift_only"] = "shift_add"
     taps: Literal["valid", "padded"] = "valid"
     row_maximum: bool = False
+    reuse: Literal["none", "weight_stationary", "output_stationary", "T_parallel", "ideal"] | None = None
+    latency_ms: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -119,6 +168,7 @@ class Line:
     """Operations of one class in one family of one layer: count over all samples, price per operation.
 
     The count is an exact integer where a model was traced; a published rate times FLOPs need not be whole.
+    level: the memory that the words of a line move to or from, "" where no level is known or it is arithmetic.
     """
 
     layer: str
@@ -126,10 +176,24 @@ class Line:
     operation: str
     count: float
     pj: float | None
+    level: str = ""
 
     @property
     def total_pj(self) -> float:
         return self.count * self.pj if self.pj is not None else 0.0
+
+    @property
+    def part(self) -> str:
+        """What the energy is spent on: "memory", "leakage", "neuron" (its arithmetic) or "compute" (all other).
+
+        >>> Line("fc", "linear", "AC", 10, 0.9).part, Line("fc", "linear", "READ_WEIGHT", 10, 5.0, "sram_8KiB").part
+        ('compute', 'memory')
+        """
+        if self.operation == "LEAKAGE":
+            return "leakage"
+        if self.operation.startswith(("READ_", "WRITE_")):
+            return "memory"
+        return "neuron" if self.op == "neuron" else "compute"
 
 
 @dataclass(frozen=True)
@@ -172,6 +236,21 @@ class Bill:
         return self._group(self.lines, lambda line: (line.layer, line.operation))
 
     @property
+    def by_part(self) -> dict[str, float]:
+        """mJ per sample of arithmetic ("compute"), of neurons, of memory and of leakage."""
+        return self._group(self.lines, lambda line: line.part)
+
+    @property
+    def by_layer_part(self) -> dict[tuple[str, str], float]:
+        """mJ per sample of each (module path, part)."""
+        return self._group(self.lines, lambda line: (line.layer, line.part))
+
+    @property
+    def by_level(self) -> dict[str, float]:
+        """mJ per sample of the traffic with each memory; "" where the energy model names no level."""
+        return self._group((line for line in self.lines if line.part == "memory"), lambda line: line.level)
+
+    @property
     def by_op(self) -> dict[str, float]:
         """mJ per sample of each family (linear, conv, matmul, score_value, shiftmax, softmax, neuron, ...)."""
         return self._group(self.lines, lambda line: line.op)
@@ -194,10 +273,17 @@ class Bill:
     @property
     def unverified(self) -> dict[str, float]:
         """mJ per sample of the classes whose price is not verified against its source."""
+        levels = self.profile.memory.levels if self.profile.memory else ()
+        doubtful = {level.name for level in levels if not level.verified}
         return {
-            name: mj for name, mj in self.by_class.items()
-            if name in self.profile.prices and not self.profile.prices[name].verified
+            name: mj for name, mj in self._group(
+                (line for line in self.lines if line.level in doubtful or self._unverified(line.operation)),
+                lambda line: line.operation).items()
+            if mj
         }  # fmt: skip
+
+    def _unverified(self, operation: str) -> bool:
+        return operation in self.profile.prices and not self.profile.prices[operation].verified
 
     @property
     def ann_mj(self) -> float:
@@ -219,10 +305,10 @@ class Bill:
         """Product of the power-of-two weights with V, under the rule's shift accounting."""
         return self.by_op.get("score_value", 0.0)
 
-    def _mj(self, lines: tuple[Line, ...]) -> float:
+    def _mj(self, lines: Iterable[Line]) -> float:
         return fsum(line.total_pj for line in lines) / self.samples * 1e-9
 
-    def _group(self, lines: tuple[Line, ...], name: Callable) -> dict:
+    def _group(self, lines: Iterable[Line], name: Callable) -> dict:
         groups: dict = {}
         for line in lines:
             groups.setdefault(name(line), []).append(line)

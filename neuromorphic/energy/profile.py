@@ -13,23 +13,30 @@
     verified = true
 
 An energy model that needs more than prices is named by `model` (energy.models; "operations" if left out) and finds
-its numbers under [constants.<name>], each with value, unit, source and verified.
+its numbers under [constants.<name>], each with value, unit, source and verified. The constant `leakage_mw` is for
+any of them. With memory (energy.memory, a built-in name or a path relative to this file):
+
+    memory = "horowitz45_dram1300"
+
+    [word_bits]                             # width of the words that are read and written
+    weight = 8
+    activation = 8
+    accumulator = 32
 """
 
-import math
-import tomllib
-from dataclasses import MISSING, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from neuromorphic.energy.bill import CLASSES, Constant, Price, Profile
+from neuromorphic.energy.memory import load_memory
 from neuromorphic.energy.models import MODELS
+from neuromorphic.energy.tables import parse, read, record
 from spikeattn.errors import nearest
 
 BUILT_IN = files("neuromorphic.energy") / "profiles"
-NUMBER = (int, float)
-TYPES = {"pj": NUMBER, "value": NUMBER, "node_nm": int, "verified": bool, "prices": dict, "constants": dict}
+WORDS = ("weight", "activation", "accumulator")
+LEAKAGE = "leakage_mw"  # a constant that any profile may have
 
 
 def profiles() -> list[str]:
@@ -58,22 +65,15 @@ def load_profile(profile: Profile | str | Path) -> Profile:
         raise ValueError(
             f"energy: the profile must be a known one, got {str(profile)!r}. {nearest(profile, profiles())} {_hint()}"
         )
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"energy: profile {path} must be readable TOML, got {error}. Check the path.") from error
-    return _parse(text, str(path))
+    return _parse(read(path, "profile"), str(path), path.parent)
 
 
 def _hint() -> str:
     return f"Built-in profiles: {', '.join(profiles())}; or give the path of a .toml file."
 
 
-def _parse(text: str, where: str) -> Profile:
-    try:
-        plain = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"energy: profile {where} must be valid TOML, got {error}. Correct that line.") from error
+def _parse(text: str, where: str, beside: Path | None = None) -> Profile:
+    plain = parse(text, f"profile {where}")
     prices = plain.get("prices", {})
     if not isinstance(prices, dict) or not prices:
         raise ValueError(f"energy: profile {where} must have prices, got none. Add a table such as [prices.MAC].")
@@ -85,43 +85,32 @@ def _parse(text: str, where: str) -> Profile:
     constants = plain.get("constants", {})
     if not isinstance(constants, dict):
         raise ValueError(f"energy: {where} constants must be tables, got {constants!r}. Write [constants.<name>].")
-    records = {
-        "prices": {name: _record(Price, price, f"{where} [prices.{name}]") for name, price in prices.items()},
-        "constants": {name: _record(Constant, one, f"{where} [constants.{name}]") for name, one in constants.items()},
+    records: dict[str, Any] = {
+        "prices": {name: record(Price, price, f"{where} [prices.{name}]") for name, price in prices.items()},
+        "constants": {name: record(Constant, one, f"{where} [constants.{name}]") for name, one in constants.items()},
     }
-    profile = _record(Profile, {**plain, **records}, where)
+    if "memory" in plain:
+        _check_words(plain.get("word_bits"), where)
+        records["memory"] = load_memory(plain["memory"], beside)
+    profile = record(Profile, {**plain, **records}, where)
     _check_model(profile, where)
     return profile
 
 
+def _check_words(bits: Any, where: str) -> None:
+    good = isinstance(bits, dict) and set(bits) == set(WORDS) and all(type(n) is int and n > 0 for n in bits.values())
+    if not good:
+        raise ValueError(f"energy: {where} with a memory must give the bits of {', '.join(WORDS)} under [word_bits], "
+                         f"got {bits!r}. Write whole numbers above 0.")
+
+
 def _check_model(profile: Profile, where: str) -> None:
-    """The energy model exists, and it finds the constants that it needs and no others."""
+    """The energy model exists, and it finds the constants that it needs and, leakage apart, no others."""
     if profile.model not in MODELS:
         raise ValueError(f"energy: {where} model must be one of {', '.join(MODELS)}, got {profile.model!r}. Rename it.")
-    needed, given = set(MODELS[profile.model].constants), set(profile.constants)
+    needed, given = set(MODELS[profile.model].constants), set(profile.constants) - {LEAKAGE}
     if needed != given:
         raise ValueError(
             f"energy: {where} must give the constants {sorted(needed)} of model {profile.model!r}, got missing "
             f"{sorted(needed - given)}, unknown {sorted(given - needed)}. Write [constants.<name>]."
         )
-
-
-def _record(cls: type, plain: Any, where: str) -> Any:
-    """A frozen record from a table, its keys and types checked."""
-    if not isinstance(plain, dict):
-        raise ValueError(f"energy: {where} must be a table, got {plain!r}. Write pj, source and verified under it.")
-    known = {field.name for field in fields(cls)}
-    needed = {field.name for field in fields(cls) if field.default is field.default_factory is MISSING}
-    missing, unknown = sorted(needed - plain.keys()), sorted(plain.keys() - known)
-    if missing or unknown:
-        raise ValueError(
-            f"energy: {where} must have the keys {sorted(needed)}, got missing {missing}, unknown {unknown}. "
-            "Add or rename them."
-        )
-    for name, value in plain.items():
-        allowed = TYPES.get(name, str)
-        if not isinstance(value, allowed) or (isinstance(value, bool) and allowed is not bool):
-            raise ValueError(f"energy: {where} {name} has the wrong type, got {value!r}. See any built-in profile.")
-        if name in ("pj", "value") and not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"energy: {where} {name} must be finite and not negative, got {value}. Correct it.")
-    return cls(**plain)

@@ -3,7 +3,7 @@
     firing rate * alpha     one-sided counts, emissions * alpha; coincidences * alpha^2; no density above 1
     T                       run again where the model takes any T, else extrapolated: rates as they were, and
                             everything that ran at every step * T' / T
-    profile, accounting     the same ledger priced again
+    profile, reuse model, accounting        the same ledger priced again
 
 What the firing rate moves: binary, ternary, scaled and graded operands and what the neurons emit. It does not move
 the model's own input, real values, Shiftmax weights, neuron updates. The sum of spikes (graded) is taken as
@@ -19,23 +19,24 @@ from typing import Any
 from torch import nn
 
 from neuromorphic.energy.bill import Bill, Profile, Rule
-from neuromorphic.energy.models import MODELS
-from neuromorphic.energy.price import price
+from neuromorphic.energy.price import plain_bill, price
 from neuromorphic.energy.profile import load_profile, profiles
+from neuromorphic.energy.reuse import REUSE
+from neuromorphic.energy.rule import SUMS
 from neuromorphic.ledger import SPIKES, Emission, Ledger, Operand, Row
 from neuromorphic.trace import each_batch, trace
 
 ALPHAS = (0.1, 0.2, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 TIMESTEPS = (1, 2, 4, 8)
 DRIVEN = (*SPIKES, "graded")
-SUMS = ("dense", "padding", "bias", "left_events", "right_events", "coincidence", "left_units", "right_units")
 
 
 @dataclass(frozen=True)
 class Variation:
     """One assumption changed, all others kept.
 
-    what: "firing rate", "T", "profile" or a field of `Rule`; setting: its value, such as 0.5, 8, "step_mem", "once".
+    what: "firing rate", "T", "profile", "reuse" or another field of `Rule`; setting: its value, such as 0.5, 8,
+        "step_mem", "ideal", "once".
     total_mj, ann_mj: per sample, of the model and of its products as a dense ANN at one step, at the same prices.
     lower_bound: something that ran is not in total_mj. extrapolated: computed from another run, not run.
     """
@@ -67,7 +68,7 @@ def vary_rate(
         raise ValueError(f"vary_rate: alphas must not be negative, got {min(alphas)}. 0.1 to 2 is usual.")
     profile = load_profile(profile)
     return tuple(
-        _variation("firing rate", alpha, _bill(_fired(ledger, alpha), profile, rule), extrapolated=alpha != 1)
+        variation("firing rate", alpha, plain_bill(_fired(ledger, alpha), profile, rule), extrapolated=alpha != 1)
         for alpha in alphas
     )
 
@@ -75,7 +76,18 @@ def vary_rate(
 def vary_profile(ledger: Ledger, rule: Rule = Rule(), names: Iterable[str] | None = None) -> tuple[Variation, ...]:  # noqa: B008
     """Every built-in profile, or those named."""
     chosen = profiles() if names is None else names
-    return tuple(_variation("profile", name, _bill(ledger, load_profile(name), rule)) for name in chosen)
+    return tuple(variation("profile", name, plain_bill(ledger, load_profile(name), rule)) for name in chosen)
+
+
+def vary_reuse(
+    ledger: Ledger, profile: Profile | str | Path, rule: Rule = Rule()  # noqa: B008
+) -> tuple[Variation, ...]:
+    """Arithmetic alone, then with memory under every reuse model, for the model and its dense ANN alike."""
+    profile = load_profile(profile)
+    return tuple(
+        variation("reuse", name or "compute only", plain_bill(ledger, profile, replace(rule, reuse=name)))
+        for name in (None, *REUSE)
+    )
 
 
 def vary_rule(
@@ -84,7 +96,7 @@ def vary_rule(
     """Every alternative accounting, one at a time (first_conv=once, shift_accounting=shift_only, ...)."""
     bill = price(ledger, profile, rule)
     return tuple(
-        replace(_variation(*name.split("=", 1), bill), total_mj=mj) for name, mj in bill.alternatives.items()
+        replace(variation(*name.split("=", 1), bill), total_mj=mj) for name, mj in bill.alternatives.items()
     )
 
 
@@ -108,8 +120,8 @@ def vary_timesteps(
     found = []
     for T in timesteps:
         run = own if own.model.timesteps == T else _run_at(model, taken, T)
-        bill = _bill(run or stretch(own, T), profile, rule)
-        found.append(_variation("T", T, bill, extrapolated=run is None))
+        bill = plain_bill(run or stretch(own, T), profile, rule)
+        found.append(variation("T", T, bill, extrapolated=run is None))
     return tuple(found)
 
 
@@ -219,11 +231,5 @@ def _emission_fired(emission: Emission, alpha: float) -> Emission:
     })  # fmt: skip
 
 
-def _bill(ledger: Ledger, profile: Profile, rule: Rule) -> Bill:
-    """A bill without the alternatives that `price` adds."""
-    model = MODELS[profile.model]
-    return Bill(ledger, profile, rule, model.lines(ledger, profile, rule), model.ann_lines(ledger, profile))
-
-
-def _variation(what: str, setting: float | str, bill: Bill, extrapolated: bool = False) -> Variation:
+def variation(what: str, setting: float | str, bill: Bill, extrapolated: bool = False) -> Variation:
     return Variation(what, setting, bill.total_mj, bill.ann_mj, bill.lower_bound, extrapolated)

@@ -9,7 +9,7 @@ What is an accumulate follows from the values of the whole data set, so a sample
 them; the mean of the samples is then the energy of the bill, up to rounding.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from math import fsum, isfinite, sqrt
@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from neuromorphic.energy.bill import Line, Profile, Rule
-from neuromorphic.energy.models import MODELS
+from neuromorphic.energy.bill import Profile, Rule
+from neuromorphic.energy.price import ann_lines, lines
 from neuromorphic.energy.profile import load_profile
 from neuromorphic.ledger import SPIKES, Ledger, Row
 
@@ -105,11 +105,8 @@ def sample_energies(
     if not ledgers:
         raise ValueError("sample_energies: there must be at least one ledger, got none. Trace with per_sample=True.")
     profile = load_profile(profile)
-    model = MODELS[profile.model]
-    lines: Callable[[Ledger], Sequence[Line]] = (
-        (lambda part: model.ann_lines(part, profile)) if ann else (lambda part: model.lines(part, profile, rule))
-    )
-    return tuple(fsum(line.total_pj for line in lines(part)) / part.samples * 1e-9 for part in _as_one(ledgers))
+    return tuple(fsum(line.total_pj for line in (ann_lines if ann else lines)(part, profile, rule))
+                 / part.samples * 1e-9 for part in _as_one(ledgers))
 
 
 def _as_one(ledgers: Sequence[Ledger]) -> Iterator[Ledger]:
@@ -123,7 +120,7 @@ def _alike(row: Row, whole: Row) -> Row:
     for side in ("left", "right"):
         mine, all_of_it = getattr(row, side), getattr(whole, side)
         if mine:
-            seen = replace(mine, declared=all_of_it.kind, repeats=all_of_it.repeats)
+            seen = replace(mine, declared=all_of_it.kind, repeats=all_of_it.repeats, largest=all_of_it.largest)
             row = replace(row, **{side: seen})
     if whole.left and whole.right and whole.left.kind in SPIKES and whole.right.kind in SPIKES:
         dearer = "right_events" if whole.left_events <= whole.right_events else "left_events"

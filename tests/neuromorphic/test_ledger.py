@@ -137,3 +137,34 @@ def test_an_unknown_key_in_json_is_an_error():
     plain["model"]["joules"] = 3
     with pytest.raises(ValueError, match="joules"):
         Ledger.from_json(json.dumps(plain))
+
+
+def test_sums_of_integers_hold_only_while_all_are_integers():
+    ones = Operand(8, 3, 1, smallest=1.0, largest=1.0, sum=2, magnitude=4)
+    threes = Operand(8, 2, 0, smallest=3.0, largest=3.0, powers_of_two=False, sum=6, magnitude=6)
+    halves = Operand(8, 2, 0, smallest=0.5, largest=0.5, integers=False)
+    assert ((ones + threes).sum, (ones + threes).magnitude) == (8, 10)
+    for a, b, c in ((ones, halves, threes), (halves, threes, ones), (threes, ones, halves)):
+        assert ((a + b) + c).magnitude == (a + (b + c)).magnitude == 0
+    row = Row("a", "linear", left=ones, left_units=16)
+    assert (row + Row("a", "linear", left=threes, left_units=24)).left_units == 40
+    assert (row + Row("a", "linear", left=halves)).left_units == 0
+
+
+def test_levels_of_emissions_hold_only_while_all_are_integers():
+    whole = Emission("n", "ILIF", "graded", 4, 8, (2, 0), (0, 0), (5, 0), 1, 0)
+    parts = dataclasses.replace(whole, levels=(0, 0), integers=False)
+    assert (whole + whole).levels == (10, 0) and (whole + parts).levels == (0, 0)
+
+
+def test_layers_that_changed_shape_are_named():
+    narrow, wide = (Row("a", "linear", geometry=(("in", n),)) for n in (4, 8))
+    other = Row("b", "linear", order=1)
+    same, changed = Ledger(MODEL, 1, (narrow, other)), Ledger(MODEL, 1, (wide, other))
+    assert (same + same).changed_shapes == () and (same + changed).changed_shapes == ("a",)
+    assert (same + changed).passes == 2 and Ledger.from_json((same + changed).to_json()).passes == 2
+
+
+def test_the_error_names_what_differs():
+    with pytest.raises(ValueError, match=r"got timesteps 2 and 4\. Trace"):
+        Ledger(MODEL, 1) + Ledger(dataclasses.replace(MODEL, timesteps=4), 1)

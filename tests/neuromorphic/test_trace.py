@@ -160,6 +160,20 @@ def test_a_constant_that_is_written_to_is_constant_no_more():
     assert energy.operation_counts(ledger) == {"EXP": 12}
 
 
+@pytest.mark.parametrize("between, bias", [(lambda x: x, 8), (lambda x: x.relu_(), 0), (torch.relu, 0)])
+def test_a_bias_added_apart_is_the_layers_own(between, bias):
+    class Apart(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.bias = nn.Parameter(torch.ones(6, 2)), nn.Parameter(torch.ones(2))
+
+        def forward(self, x):
+            return between(x @ self.weight) + self.bias
+
+    ledger = trace(Apart(), dyadic(4))
+    assert ledger.rows[0].bias == bias and energy.operation_counts(ledger)["ADD"] == 8
+
+
 def test_first_layer_is_charged_each_step_or_once():
     model, x = Spiking(), dyadic(4)
     ledger = trace(model, x, timesteps=3)
@@ -275,13 +289,62 @@ def test_a_compiled_module_is_counted_like_the_eager_one():
         (torch.zeros(0, 6), ValueError, "hold samples"),
         ("digits", TypeError, "tensor or a pair"),
         ([["x", "y"]], TypeError, "tensor or a pair"),
-        ({"x": torch.zeros(1, 6)}, TypeError, "tensor or a pair"),
+        ({"x": "digits"}, TypeError, "tensor or a pair"),
+        ({"input": torch.full((1, 6), float("nan"))}, ValueError, "finite"),
         ([(torch.zeros(1, 6), [3])], TypeError, "labels"),
     ],
 )
 def test_bad_inputs_are_refused(inputs, error, text):
     with pytest.raises(error, match=text):
         trace(nn.Linear(6, 2), inputs)
+
+
+def test_nan_born_inside_the_model_is_refused():
+    masked = Calls(lambda x: x.masked_fill(x < 9, float("-inf")).softmax(-1))
+    with pytest.raises(ValueError, match="NaN"):
+        trace(masked, dyadic(2))
+
+
+def test_inputs_of_two_shapes_are_one_clear_error():
+    with pytest.raises(ValueError, match=r"input_shape \(6,\) and \(3, 6\)"):
+        trace(nn.Linear(6, 2), [dyadic(2), dyadic(6).view(2, 3, 6)])
+
+
+def test_a_model_that_changes_shape_is_named():
+    class Cropping(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv1d(1, 2, 3)
+
+        def forward(self, x):
+            return self.conv(x[:, None, : 4 if float(x[0, 0]) > 0 else 6])
+
+    x = torch.ones(2, 6)
+    ledger = trace(Cropping(), [x, -x, x])
+    assert ledger.changed_shapes == ("conv",) and ledger.passes == 3
+    assert [row.dense for row in ledger.rows] == [2 * 2 * (2 * 3 * 2), 2 * (2 * 3 * 4)]
+    assert trace(Cropping(), [x, x]).changed_shapes == ()
+
+
+def test_norms_that_never_saw_a_batch_are_named():
+    model = nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3), nn.Linear(3, 3), nn.BatchNorm1d(3))
+    assert trace(model, dyadic(4)).model.unfed_norms == ("1", "3")
+    model(dyadic(8))
+    assert trace(model, dyadic(4)).model.unfed_norms == ()
+    loaded = nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3))  # published weights without their count of batches
+    loaded[1].running_mean.fill_(0.5)
+    assert trace(loaded, dyadic(4)).model.unfed_norms == ()
+    assert trace(nn.Sequential(nn.Linear(6, 3), nn.LayerNorm(3)), dyadic(4)).model.unfed_norms == ()
+
+
+def test_named_inputs_and_inputs_in_order():
+    bilinear = nn.Bilinear(6, 6, 2)
+    x = dyadic(4)
+    named = trace(bilinear, {"input1": x, "input2": x})
+    assert evidence(trace(bilinear, (x, x), positional=True)) == evidence(named)
+    assert evidence(trace(bilinear, [(x[:1], x[:1]), (x[1:], x[1:])], positional=True))[:2] == evidence(named)[:2]
+    with pytest.raises(TypeError, match="positional=True"):
+        trace(nn.Linear(6, 2), [(x, "not labels")])
 
 
 def test_bad_arguments_are_refused():

@@ -1,12 +1,14 @@
 """Small exact cases that existing counters get wrong, each counted again here by plain loops."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from neuromorphic import energy, trace
+from spikeattn.neurons import LIF
 
 ROWS = {  # name: (input row of Linear(8 -> 4), kind, operations for a batch of two equal rows)
     "zeros": ([0, 0, 0, 0, 0, 0, 0, 0], "silent", {}),
@@ -173,3 +175,78 @@ def test_ternary_linear_is_not_seven_times_too_dear():
     bill = energy.price(ledger, "horowitz45_fp32")
     assert bill.counts == {"AC": 10912}
     assert bill.total_mj * 8 * 1e9 == pytest.approx(10912 * 0.9)  # 9821 pJ, not 75366 pJ
+
+
+class Block(nn.Module):
+    """Spiking attention and MLP around a membrane shortcut; every weight layer reads spikes."""
+
+    def __init__(self, d: int, heads: int, transposed: bool):
+        super().__init__()
+        self.heads, self.transposed = heads, transposed
+        self.neurons = nn.ModuleList(LIF(beta=0.5, threshold=0.5) for _ in range(7))
+        self.q, self.k, self.v, self.proj = (nn.Linear(d, d, bias=False) for _ in range(4))
+        self.fc1, self.fc2 = nn.Linear(d, 4 * d, bias=False), nn.Linear(4 * d, d, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:  # (T, B, N, D)
+        def heads(y):
+            return y.unflatten(-1, (self.heads, -1)).transpose(2, 3)
+
+        s, _ = self.neurons[0](x)
+        q, k, v = (heads(self.neurons[i](2 * layer(s))[0]) for i, layer in enumerate((self.q, self.k, self.v), 1))
+        out = q @ (k.mT @ v) if self.transposed else (q @ k.mT) @ v
+        out, _ = self.neurons[4](out.transpose(2, 3).flatten(-2) * 0.125)
+        x = x + self.proj(out)
+        hidden, _ = self.neurons[6](self.fc1(self.neurons[5](x)[0]))
+        return x + self.fc2(hidden)
+
+
+class Toy(nn.Module):
+    """Embedding 12 -> 32 of a real input shown T = 4 times, two blocks, a head on the mean over time and tokens."""
+
+    def __init__(self, transposed: bool = False):
+        super().__init__()
+        self.embed, self.head = nn.Linear(12, 32, bias=False), nn.Linear(32, 10, bias=False)
+        self.blocks = nn.ModuleList(Block(32, 4, transposed) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.embed(x.unsqueeze(0).expand(4, *x.shape))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x.mean((0, 2)))
+
+
+def watched(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    """What every weight layer reads."""
+    read = {}
+    hooks = [
+        module.register_forward_pre_hook(lambda _, args, name=name: read.__setitem__(name, args[0].detach().clone()))
+        for name, module in model.named_modules() if isinstance(module, nn.Linear)
+    ]  # fmt: skip
+    model(x)
+    for hook in hooks:
+        hook.remove()
+    return read
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_the_toy(transposed, mode):
+    torch.manual_seed(0)
+    model, x = Toy(transposed).eval(), 3 * torch.rand(2, 16, 12)
+    read = watched(model, x)
+    with mode():
+        ledger = trace(model, x, timesteps=4)
+    assert all(0 < sum(e.positive) < e.numel for e in ledger.emissions), [(e.scope, e.rate) for e in ledger.emissions]
+    weights = [row for row in ledger.rows if row.op == "linear"]
+    spikes = {"blocks": sum(int((read[row.scope] != 0).sum()) * dict(row.geometry)["out"] for row in weights
+                            if row.scope.startswith("blocks"))}  # fmt: skip
+    rule = energy.Rule(spike_spike="coincidence")
+    attention = [row for row in ledger.rows if row.op == "matmul"]
+    assert sum(row.dense for row in attention) == (131_072 if transposed else 262_144)
+    found = energy.operation_counts(replace(ledger, rows=tuple(weights)), rule)
+    assert found == {"MAC": 4 * 2 * 16 * 12 * 32 + 2 * 320, "AC": spikes["blocks"]} and found["MAC"] == 49_792
+    assert sum(row.coincidence for row in attention) <= sum(
+        min(row.left_events, row.right_events) for row in attention) <= sum(row.dense for row in attention)  # fmt: skip
+    updates = sum(row.counts["CMP"] for row in ledger.rows if row.op == "neuron")
+    assert updates == 2 * 4 * 2 * 16 * (6 * 32 + 4 * 32)  # T * numel of seven neurons in each of two blocks
+    assert not ledger.coverage.uncovered

@@ -85,6 +85,13 @@ JELLY = {
     "LIFNode": ({"tau": 2.0}, BASE | {"SHIFT": 1, "AND": 1}),
     "LIFNode slow": ({"tau": 3.0}, BASE | {"MUL": 1, "AND": 1}),
     "ParametricLIFNode": ({}, BASE | {"MUL": 1, "AND": 1}),
+    "SimpleIFNode": ({}, BASE | {"AND": 1}),
+    "SimpleLIFNode": ({"tau": 2.0, "decay_input": True}, BASE | {"SHIFT": 1, "AND": 1}),
+    "HalfThresholdIFNode": ({}, {"ADD": 2, "CMP": 1}),
+    "KLIFNode": ({"tau": 2.0}, {"ADD": 1, "SHIFT": 1, "MUL": 1, "CMP": 2, "AND": 1}),
+    "ILIFNode": ({"tau": 2.0, "v_threshold": 0.5}, {"ADD": 2, "SHIFT": 1, "CMP": 4}),
+    "TernaryIFNode": ({}, {"ADD": 1, "CMP": 2, "AND": 1}),
+    "TernaryLIFNode": ({"tau": 2.0, "v_reset": None}, {"ADD": 2, "SHIFT": 1, "CMP": 2}),
 }
 
 
@@ -93,12 +100,62 @@ def test_spikingjelly(name):
     options, per_element = JELLY[name]
     neuron = getattr(spikingjelly, name.split()[0])(step_mode="m", **options)
     neuron.v = torch.full((2, 5), 0.25)  # a membrane somebody left behind
-    x = torch.rand(3, 2, 5) * 3
+    x = torch.rand(3, 2, 5, generator=torch.Generator().manual_seed(0)) * 3 - 0.5
     ledger = trace(neuron, x, timesteps=3, batch_axis=1)
     assert energy.operation_counts(ledger) == {op: 30 * n for op, n in per_element.items()}
     assert (ledger.emissions[0].steps, ledger.emissions[0].units) == (3, 5)
+    assert 0 < sum(ledger.emissions[0].positive) + sum(ledger.emissions[0].negative) < 30
     assert ledger.coverage.fraction == 1.0
     assert torch.equal(neuron.v, torch.full((2, 5), 0.25))
+
+
+@pytest.mark.parametrize("name", JELLY)
+def test_spikingjelly_one_step_at_a_time(name):
+    options, per_element = JELLY[name]
+    neuron = getattr(spikingjelly, name.split()[0])(step_mode="s", **options)
+
+    class Loop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.neuron = neuron
+
+        def forward(self, x):
+            return torch.stack([self.neuron(step) for step in x.unbind(1)], 1)
+
+    x = torch.rand(2, 3, 5, generator=torch.Generator().manual_seed(0)) * 3 - 0.5  # (B, T, D)
+    ledger = trace(Loop(), x)
+    assert energy.operation_counts(ledger) == {op: 30 * n for op, n in per_element.items()}
+    assert [(e.call, e.steps, e.units) for e in ledger.emissions] == [(0, 1, 5), (1, 1, 5), (2, 1, 5)]
+    assert ledger.coverage.fraction == 1.0
+
+
+def test_spikingjelly_currents_decay_too():
+    neuron = spikingjelly.CUBALIFNode(c_decay=0.5, v_decay=0.75)
+    neuron.step_mode = "m"
+    ledger = trace(neuron, torch.rand(3, 2, 5), timesteps=3, batch_axis=1)
+    assert energy.operation_counts(ledger) == {"ADD": 60, "SHIFT": 30, "MUL": 30, "CMP": 30, "AND": 30}
+    assert ledger.rows[0].words["membrane_read"] == 60
+
+
+PARALLEL = {"PSN": {"T": 3}, "MaskedPSN": {"T": 3, "k": 2}, "SlidingPSN": {"k": 2}}
+
+
+@pytest.mark.parametrize("name", PARALLEL)
+def test_weights_over_time_are_products(name):
+    neuron = getattr(spikingjelly, name)(**PARALLEL[name], **({} if name == "PSN" else {"step_mode": "m"}))
+    ledger = trace(neuron, torch.rand(3, 2, 5), timesteps=3, batch_axis=1)
+    products = [row for row in ledger.rows if row.dense]
+    assert len(products) == 1 and products[0].dense >= 3 * 10 and ledger.coverage.fraction == 1.0
+    (neuron,) = (row for row in ledger.rows if row.op == "neuron")
+    assert neuron.counts == {"CMP": 30} and not neuron.words["membrane_read"]
+
+
+@pytest.mark.parametrize("name", ["QIFNode", "EIFNode", "IzhikevichNode", "GatedLIFNode", "ComplementaryLIFNode"])
+def test_spikingjelly_neurons_nobody_described_are_named(name):
+    options = {"T": 3} if name == "GatedLIFNode" else {}
+    ledger = trace(getattr(spikingjelly, name)(step_mode="m", **options), torch.rand(3, 2, 5), batch_axis=1)
+    assert [(t.op, t.numel) for t in ledger.coverage.uncovered] == [(f"neuron:{name}", 30)]
+    assert not ledger.rows and ledger.coverage.fraction == 0.0
 
 
 def test_spikingjelly_batches_do_not_see_each_other():
@@ -131,6 +188,16 @@ SNNTORCH = {
     "Synaptic": (
         lambda: snntorch.Synaptic(alpha=0.9, beta=0.5), "init_synaptic", {"ADD": 3, "MUL": 1, "SHIFT": 1, "CMP": 1},
     ),
+    "Synaptic zero": (
+        lambda: snntorch.Synaptic(alpha=0.9, beta=0.5, reset_mechanism="zero"), "init_synaptic",
+        {"ADD": 2, "MUL": 1, "SHIFT": 1, "CMP": 1, "AND": 2},
+    ),
+    "Leaky none": (lambda: snntorch.Leaky(beta=0.9, reset_mechanism="none"), "init_leaky", BASE | {"MUL": 1}),
+    "Lapicque": (lambda: snntorch.Lapicque(R=5, C=0.4), "init_lapicque", {"ADD": 2, "SHIFT": 1, "CMP": 1}),
+    "Lapicque slow": (lambda: snntorch.Lapicque(beta=0.9), "init_lapicque", {"ADD": 2, "MUL": 1, "CMP": 1}),
+    "Alpha": (
+        lambda: snntorch.Alpha(alpha=0.9, beta=0.5), "init_alpha", {"ADD": 3, "MUL": 2, "SHIFT": 1, "CMP": 1, "AND": 3},
+    ),
 }  # fmt: skip
 
 
@@ -150,18 +217,48 @@ def test_snntorch_hidden_membranes():
     assert trace(model, [x, x]) == trace(model, x) + trace(model, x)
 
 
-def test_a_foreign_neuron_nobody_described_is_uncovered():
-    ledger = trace(Stepping(snntorch.Alpha(alpha=0.9, beta=0.8), "init_alpha"), torch.rand(2, 6))
-    assert [(t.op, t.calls, t.numel) for t in ledger.coverage.uncovered] == [("neuron:Alpha", 3, 30)]
+@pytest.mark.parametrize("all_to_all", [True, False])
+def test_recurrent_weights_are_products(all_to_all):
+    sizes = {"linear_features": 5} if all_to_all else {"V": 0.5}
+    model = Stepping(snntorch.RLeaky(beta=0.5, all_to_all=all_to_all, **sizes), "init_rleaky")
+    ledger = trace(model, torch.rand(2, 6) * 3)
+    gate = {} if all_to_all else {"AND": 10}
+    neurons = [row for row in ledger.rows if row.op == "neuron"]
+    assert [row.counts for row in neurons] == 3 * [{"ADD": 30, "SHIFT": 10, "CMP": 10} | gate]
+    inside = [row for row in ledger.rows if row.scope == "neuron.recurrent"]
+    assert [row.dense for row in inside] == (2 * [2 * 25] if all_to_all else [])  # nothing came back at the first step
+    assert ledger.coverage.fraction == 1.0
+
+
+@pytest.mark.parametrize("options", [{"inhibition": True}, {"state_quant": lambda state: state}])
+def test_options_that_cost_more_than_the_equation_are_uncovered(options):
+    ledger = trace(Stepping(snntorch.Leaky(beta=0.9, **options), "init_leaky"), torch.rand(2, 6))
+    assert [(t.op, t.calls, t.numel) for t in ledger.coverage.uncovered] == [("neuron:Leaky", 3, 30)]
     assert ledger.coverage.fraction == 0.5
+
+
+def test_a_foreign_neuron_nobody_described_is_uncovered():
+    ledger = trace(snntorch.SLSTM(6, 5), torch.rand(2, 6))
+    assert [(t.op, t.calls, t.numel) for t in ledger.coverage.uncovered] == [("neuron:SLSTM", 1, 10)]
+    assert {row.op for row in ledger.rows} == {"linear"}  # its weights are still products
 
 
 def test_a_subclass_of_a_known_neuron_is_known():
     class Mine(spikingjelly.LIFNode):
-        pass
+        def extra_repr(self):
+            return "mine"
 
     ledger = trace(Mine(step_mode="m"), torch.rand(3, 2, 5), timesteps=3, batch_axis=1)
     assert [t.op for t in ledger.coverage.counted] == ["neuron:Mine"]
+
+
+def test_a_subclass_with_dynamics_of_its_own_is_not():
+    class Cubic(spikingjelly.LIFNode):
+        def multi_step_forward(self, x):
+            return (x**3 > 1).to(x)
+
+    ledger = trace(Cubic(step_mode="m"), torch.rand(3, 2, 5), timesteps=3, batch_axis=1)
+    assert [t.op for t in ledger.coverage.uncovered] == ["neuron:Cubic"] and not ledger.rows
 
 
 @dataclass

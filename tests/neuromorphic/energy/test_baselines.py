@@ -60,3 +60,16 @@ def test_the_fp32_baseline_is_the_dense_self_of_the_bill():
         assert baseline.total_mj == energy.price(found, baseline.profile).ann_mj > 0
     fewer = dataclasses.replace(found, rows=found.rows[:1])
     assert energy.baselines(fewer)[0].total_mj < energy.baselines(found)[0].total_mj
+
+
+@pytest.mark.parametrize("reuse", energy.REUSE)
+def test_baselines_are_charged_for_memory_by_the_same_reuse_model(reuse):
+    """Narrower words in smaller memories; but int8 adds up in 32 bits, and fp16 in 16."""
+    torch.manual_seed(0)
+    ledger = trace(create_model("spikingformer_digits_2_64"), torch.rand(2, 1, 8, 8))
+    found = {baseline.name: baseline.total_mj for baseline in energy.baselines(ledger, reuse)}
+    for name, profile in (("fp32", "horowitz45_fp32"), ("int8", "horowitz45_int8_acc32")):
+        assert found[name] == pytest.approx(energy.price(ledger, profile, reuse=reuse).ann_mj, rel=1e-12)
+    assert found["fp32"] > found["fp16"] and found["fp32"] > found["int8"] > found["3-bit"]
+    assert (found["fp16"] > found["int8"]) == (reuse != "weight_stationary")
+    assert all(found[b.name] > b.total_mj for b in energy.baselines(ledger))

@@ -17,6 +17,7 @@ from spikeattn import create_model
 MODEL = ModelInfo("net", "Net", 10, 2, (8,))
 SPIKES = Operand(100, 20, 5, smallest=1.0, largest=1.0)
 REAL = Operand(100, 90, 5, smallest=0.1, largest=0.7, integers=False, powers_of_two=False)
+SHIFTS = Operand(100, 95, 0, smallest=0.125, largest=0.5, integers=False, declared="pow2")  # Shiftmax weights
 
 
 def ledger(*rows: Row, samples: int = 1, coverage: Coverage = Coverage()) -> Ledger:  # noqa: B008 - frozen
@@ -50,7 +51,7 @@ def test_a_bill_by_hand():
 def test_alternatives_are_single_changes_of_the_rule():
     spikes = Row("qk", "matmul", left=SPIKES, right=SPIKES, dense=400, left_events=100, right_events=120,
                  coincidence=30)  # fmt: skip
-    shift = Row("av", "score_value", left=dataclasses.replace(REAL, declared="pow2"), right=REAL, dense=400,
+    shift = Row("av", "score_value", left=SHIFTS, right=REAL, dense=400,
                 left_events=400, right_events=380)  # fmt: skip
     graded = product(left=dataclasses.replace(SPIKES, largest=3.0), left_units=170)
     bill = energy.price(ledger(spikes, shift, graded), "horowitz45_fp32")

@@ -1,7 +1,9 @@
 """Energies of samples: they add up to the bill, and their intervals hold what they promise."""
 
 import dataclasses
+from functools import reduce
 from math import fsum, sqrt
+from operator import add
 
 import pytest
 import torch
@@ -142,3 +144,13 @@ def test_trace_each_keeps_the_order_of_the_inputs():
     assert len(trace_each(nn.Linear(5, 2), [x[:2], x[2:]], batches=1)) == 2
     with pytest.raises(TypeError, match="Module"):
         trace_each(torch.relu, x)
+
+
+@pytest.mark.parametrize("reuse", energy.REUSE)
+@pytest.mark.parametrize("ann", [False, True])
+def test_samples_with_memory_average_to_the_bill(reuse, ann):
+    torch.manual_seed(0)
+    ledgers = trace_each(create_model("spikingformer_digits_2_64", attention="bsa"), torch.rand(3, 1, 8, 8))
+    each = energy.sample_energies(ledgers, "horowitz45_fp32", energy.Rule(reuse=reuse), ann=ann)
+    bill = energy.price(reduce(add, ledgers), "horowitz45_fp32", reuse=reuse)
+    assert sum(each) / 3 == pytest.approx(bill.ann_mj if ann else bill.total_mj, rel=1e-9)
