@@ -122,17 +122,27 @@ def quiet() -> Iterator[None]:
 
 
 def attempt(recipe: Any, network: nn.Module, x: Any) -> str:
-    """"runs", or the error of converting and running for four steps, in its own words."""
+    """What came of converting, and of running for four steps where the input is one tensor, in its own words."""
     try:
         model = converted(recipe, network, 4)
     except Exception as error:  # whatever it is, it is the answer
         return words("convert", error)
+    neurons = f"{spiking_modules(model)} modules that spike"
+    if isinstance(x, dict):
+        return f"converts without an error, {neurons}; not run: several inputs without a time axis"
     try:
         with torch.no_grad():
-            model.network(**x) if isinstance(x, dict) else model(x)
+            got, wanted = model(x), network(x)
     except Exception as error:
         return words("run", error)
-    return "runs"
+    return f"runs, {neurons}, output {float((got - wanted).norm() / wanted.norm()):.2g} off"
+
+
+def spiking_modules(model: nn.Module) -> int:
+    """Its neurons, and the encoders of STA."""
+    from spikingjelly.activation_based.neuron import BaseNode
+
+    return sum(isinstance(module, BaseNode) or type(module).__name__ == ENCODER for module in model.modules())
 
 
 def words(where: str, error: Exception) -> str:
@@ -190,7 +200,7 @@ def purity(ledger: Ledger, model: Steps, stem: str, readout: str) -> dict[str, A
     return {
         "label": "hybrid", "float_free": 1 - floating / total, "share": spikes / total,
         "how": "traced by neuromorphic.trace while it ran; additions of floats counted as spike-driven",
-        "spiking_neurons": sum(n for name, n in kinds.items() if name.endswith(("IFNode", "Neuron"))),
+        "spiking_modules": spiking_modules(model),
         "encoders": kinds[ENCODER], "float_modules": functions,
         "float_evaluations_per_value": model.timesteps,
         "uncovered": [touch.op for touch in ledger.coverage.uncovered],

@@ -19,9 +19,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import torch
-from registry import BENCHMARKS, STUDIES, Benchmark
 
 from spikeattn.files import write_text
+
+sys.path.insert(0, str(Path(__file__).parent))  # for python -m benchmarks.run
+from registry import BENCHMARKS, STUDIES, Benchmark  # noqa: E402
 
 
 def seconds(function) -> float:

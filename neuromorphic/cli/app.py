@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 import typer
 
-from neuromorphic.cli import demo, energy, evaluate, import_checkpoint, models, train
+from neuromorphic.cli import convert, demo, energy, evaluate, import_checkpoint, models, train
+
+LONGEST = 4000  # letters of an error's line
 
 app = typer.Typer(name="spikeattn", add_completion=False, rich_markup_mode=None,
                   context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -18,6 +20,7 @@ app.command("demo")(demo.demo)
 app.command("models")(models.models)
 app.command("train", **train.COMMAND)(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("convert")(convert.convert)
 app.command("import-checkpoint")(import_checkpoint.import_checkpoint)
 app.add_typer(energy.app, name="energy")
 
@@ -38,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            code = typer.main.get_command(app)(arguments or ["--help"], prog_name="spikeattn", standalone_mode=False)
+            code = typer.main.get_command(app)(arguments or ["--help"], prog_name="spikeattn", standalone_mode=False,
+                                               obj=arguments)
         except (KeyboardInterrupt, typer.Abort):
             code = 130
         except Exception as error:
@@ -59,8 +63,16 @@ def _fail(error: Exception) -> int:
         where = context.command_path if context else "spikeattn"
         _say(f"{error.format_message().rstrip('.?')}. See {where} --help.")
         return getattr(error, "exit_code", 2)
-    _say(str(error) if isinstance(error, (ValueError, TypeError)) else f"{type(error).__name__}: {error}")
+    _say(str(error) if isinstance(error, (ValueError, TypeError)) else _outside(error))
     return 1
+
+
+def _outside(error: Exception) -> str:
+    """An error that is not of our making; one of the operating system names its file, if it knows one."""
+    if isinstance(error, OSError) and str(error):
+        reason = error.strerror or str(error)
+        return f"{reason}: {error.filename}" if error.filename else reason
+    return f"{type(error).__name__}: {error}"
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
@@ -68,6 +80,8 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def _say(text: str) -> None:
-    """One line on standard error, whatever the text holds."""
+    """One line on standard error, whatever the text holds: a layer's name may hold codes that a terminal obeys."""
+    from neuromorphic.report.text import visible
+
     first = text.strip().splitlines()[0] if text.strip() else "unknown error"
-    print(f"spikeattn: {first}", file=sys.stderr)
+    print(f"spikeattn: {visible(first, LONGEST)}", file=sys.stderr)

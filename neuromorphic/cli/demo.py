@@ -55,7 +55,8 @@ def demo(
         for label in NETWORKS:
             trained[label] = train_network(label, splits, seed, epochs, step)
             entries.append(price_network(label, *trained[label], splits))
-    report = reports.Report(tuple(entries), "Four attentions, one skeleton, 8 × 8 digits", notes(seed, splits))
+    report = reports.Report(tuple(entries), "Four attentions, one skeleton, 8 × 8 digits", notes(seed, splits),
+                            provenance=reports.Provenance(f"spikeattn demo --seed {seed} --epochs {epochs}"))
     files = reports.write(report, out)
     model, result = trained["BSA"]
     place = save(model, result.recipe, out / "bsa_model")
@@ -113,14 +114,17 @@ def price_network(label: str, model, result: "Result", splits: "Splits") -> "Ent
     """Count the network on every test picture and price it under both profiles."""
     from neuromorphic import trace
     from neuromorphic.energy import price
-    from neuromorphic.report import Entry
+    from neuromorphic.report import Data, Entry
+    from neuromorphic.report.examine import digest
+    from neuromorphic.trace import Batch
     from spikeattn.data.batches import evaluation_batches
 
     test = splits.test
     batches = evaluation_batches(test, 128)
     ledger = trace(model, ((test.normalise(test.scale(images)), labels) for images, labels in batches))
     return Entry(label, tuple(price(ledger, profile) for profile in PROFILES), result.test.accuracy,
-                 training_sentence(result.recipe.to_dict()))
+                 training_sentence(result.recipe.to_dict()), accuracy_samples=len(test),
+                 data=Data("digits", "test", len(test), digest([Batch((test.images,), labels=test.labels)])))
 
 
 def notes(seed: int, splits: "Splits") -> tuple[str, ...]:

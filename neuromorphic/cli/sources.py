@@ -1,7 +1,7 @@
 """What the words on a command line stand for: a model by name or directory, inputs by name."""
 
+import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,10 @@ import typer
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from neuromorphic.report import Checkpoint, Data
+
 PROFILES = ("horowitz45_fp32", "horowitz45_int8_acc32")
 NOISE = "noise"
-UNTRAINED = "not trained: weights as initialised, seed 0"
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,14 @@ class Source:
     label: str
     model: "nn.Module"
     training: str | None
+    checkpoint: "Checkpoint | None" = None
 
 
 def load_model(source: str, **changes: Any) -> Source:
     """A saved model from its directory, else a registered one with the weights of its initialisation."""
     import torch
 
+    from neuromorphic.report.twins import UNTRAINED
     from spikeattn import create_model, from_pretrained, list_models
     from spikeattn.errors import nearest
 
@@ -36,7 +39,8 @@ def load_model(source: str, **changes: Any) -> Source:
     if directory is not None:
         if any(value is not None for value in changes.values()):
             raise typer.BadParameter(f"{source} is a saved model; --attention and --timesteps are for names of models.")
-        return Source(Path(source).name, from_pretrained(directory), read_training(directory))
+        label = Path(source).resolve().name
+        return Source(label, from_pretrained(directory), read_training(directory), read_checkpoint(label, directory))
     if source not in list_models():
         raise typer.BadParameter(f"{source!r} is neither a directory with a saved model nor a model's name. "
                                  f"{nearest(source, list_models())}")
@@ -63,6 +67,13 @@ def read_training(directory: Path) -> str | None:
     return None
 
 
+def read_checkpoint(label: str, directory: Path) -> "Checkpoint":
+    """The weights of a saved model."""
+    from neuromorphic.report import Checkpoint
+
+    return Checkpoint(label, hashlib.sha256((directory / "model.safetensors").read_bytes()).hexdigest())
+
+
 def training_sentence(recipe: dict[str, Any]) -> str:
     """How weights came about, from a recipe as plain data."""
     epochs = int(recipe["schedule"]["epochs"])
@@ -77,24 +88,28 @@ def default_data(model: "nn.Module") -> str:
     return "digits" if fits else NOISE
 
 
-def inputs(model: "nn.Module", data: str, samples: int, batch: int) -> "Iterator[tuple[Tensor, Tensor] | Tensor]":
-    """Batches for a trace: test pictures with their labels, or uniform noise of the model's shape."""
+def offered(model: "nn.Module", data: str, samples: int,
+            batch: int) -> "tuple[list[tuple[Tensor, Tensor] | Tensor], Data]":
+    """Batches for a trace and what they are: test pictures with labels, or uniform noise of the model's shape."""
     import torch
 
+    from neuromorphic.report import Data
+    from neuromorphic.report.examine import digest
+    from neuromorphic.trace import Batch
     from spikeattn.data import DATASETS, load
     from spikeattn.data.batches import evaluation_batches
     from spikeattn.errors import nearest
 
     if data == NOISE:
         config = model.config
-        shape = (samples, config.in_channels, *config.image_size)
-        yield from torch.rand(shape, generator=torch.Generator().manual_seed(0)).split(batch)
-        return
+        x = torch.rand((samples, config.in_channels, *config.image_size), generator=torch.Generator().manual_seed(0))
+        return list(x.split(batch)), Data("uniform noise, seed 0", None, samples, digest([Batch((x,))]))
     if data not in DATASETS:
         raise typer.BadParameter(f"{data!r} is not a data set. {nearest(data, [*DATASETS, NOISE])}")
     test = load(data).test
-    for images, labels in evaluation_batches(test.select(torch.arange(min(samples, len(test)))), batch):
-        yield test.normalise(test.scale(images)), labels
+    test = test.select(torch.arange(min(samples, len(test))))
+    about = Data(data, "test", len(test), digest([Batch((test.images,), labels=test.labels)]))
+    return [(test.normalise(test.scale(images)), labels) for images, labels in evaluation_batches(test, batch)], about
 
 
 def check_profiles(names: list[str]) -> list[str]:
@@ -105,4 +120,6 @@ def check_profiles(names: list[str]) -> list[str]:
     for name in names:
         if name not in profiles() and not name.endswith(".toml"):
             raise typer.BadParameter(f"{name!r} is not a price profile. {nearest(name, profiles())}")
+        if name not in profiles() and not Path(name).is_file():
+            raise typer.BadParameter(f"the price profile {name} does not exist. Give a name or a TOML file.")
     return names

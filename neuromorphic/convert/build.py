@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from neuromorphic.convert.finetune import Tuned
 from neuromorphic.convert.prepare import Prepared
 from neuromorphic.convert.quantise import Builder, quantise
 from neuromorphic.convert.settings import Settings
@@ -18,12 +19,16 @@ class Built:
     model: ConvertedModel
     builder: Builder
     settings: Settings
+    tuned: Tuned | None = None
 
 
 @torch.no_grad()
-def build(prepared: Prepared, settings: Settings) -> Built:
-    """Choose the steps of every code, make the weights integers, put the nodes together."""
-    builder = quantise(prepared.graph, prepared.statistics, settings)
+def build(prepared: Prepared, settings: Settings, tuned: Tuned | None = None) -> Built:
+    """Choose the steps of every code, or take the learned ones, make the weights integers, put the nodes together."""
+    network, statistics = prepared.graph, prepared.statistics
+    if tuned is not None and tuned.graph is not None:
+        network, statistics = tuned.graph, tuned.statistics
+    builder = quantise(network, statistics, settings, tuned and tuned.ranges)
     output = builder.wires[-1].name
     graph = Graph(prepared.graph.inputs, builder.wires, output)
     inputs = next(iter(prepared.calibration)).inputs
@@ -33,7 +38,8 @@ def build(prepared: Prepared, settings: Settings) -> Built:
         name=prepared.source.name, inputs=prepared.graph.inputs, output=output, output_size=shape[-1],
         num_classes=shape[-1], token_output=len(shape) == 3, timesteps=settings.timesteps, coding=settings.coding,
         wires=tuple(record(wire) for wire in graph.wires), source=prepared.adapted.family,
-        settings=settings.to_dict(),
+        settings=settings.to_dict() | ({} if tuned is None else {"finetune": tuned.record()}),
+        **({} if tuned is None else {"provenance": tuned.provenance}),
         **({} if picture is None else {"in_channels": picture.shape[1], "image_size": tuple(picture.shape[2:])}),
     )
-    return Built(ConvertedModel(config, graph).eval(), builder, settings)
+    return Built(ConvertedModel(config, graph).eval(), builder, settings, tuned)

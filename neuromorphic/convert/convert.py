@@ -12,30 +12,33 @@ from torch import nn
 
 from neuromorphic.convert.build import Built, build
 from neuromorphic.convert.costs import disk_bytes, energies, ledgers, peak_memory_bytes
+from neuromorphic.convert.finetune import Tuned
+from neuromorphic.convert.finetune import finetune as tune
 from neuromorphic.convert.metrics import difference, fidelity, score
 from neuromorphic.convert.prepare import SAMPLES, Prepared, Progress, evaluate, prepare, silent
 from neuromorphic.convert.purity import purity
-from neuromorphic.convert.record import ConversionReport, Trial, Warning
+from neuromorphic.convert.record import ConversionReport, Trial
 from neuromorphic.convert.settings import Settings
 from neuromorphic.convert.sites import measure_sites
+from neuromorphic.convert.warn import warnings
 from spikeattn.codings import DEFAULT
 from spikeattn.models.converted import ConvertedModel
 
 SITE_BATCHES = 4  # on which coding layers are measured
 ALL_EXACT = {"normaliser": "exact", "norm": "exact", "activation": "exact", "weights": "float"}
-SATURATED = 0.001  # of a site's values: more of them are worth a warning
 
 
 def convert(
     model: nn.Module | str | Path, calibration: Any, *, timesteps: int = 4, coding: str = DEFAULT,
     evaluation: Any = None, metric: Any = None, weights: str = "int12", samples: int = SAMPLES,
-    progress: Progress = silent, **settings: Any,
+    finetune: int = 0, finetune_data: Any = None, progress: Progress = silent, **settings: Any,
 ) -> tuple[ConvertedModel, ConversionReport]:
     """A converted network and its report.
 
     model: an nn.Module, the directory or hub id of a checkpoint (neuromorphic.convert.sources). calibration: data of
     the kind that the network will serve (neuromorphic.convert.batches), of which `samples` items are used.
-    evaluation, metric: other data, and how to judge by it. settings: fields of `Settings`.
+    evaluation, metric: other data, and how to judge by it. finetune: steps in which ranges are learned from the ANN,
+    on `finetune_data` without labels, else on the calibration data (finetune.py). settings: fields of `Settings`.
 
     >>> _ = torch.manual_seed(0)
     >>> ann = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3)).eval()
@@ -45,7 +48,8 @@ def convert(
     """
     chosen = Settings(timesteps=timesteps, coding=coding, weights=weights, **settings)
     prepared = prepare(model, calibration, evaluation=evaluation, metric=metric, samples=samples, progress=progress)
-    built, seconds = _timed(prepared, chosen)
+    tuned = tune(prepared, chosen, finetune, finetune_data, progress=progress) if finetune else None
+    built, seconds = _timed(prepared, chosen, tuned)
     return built.model, report(prepared, built, progress, seconds)
 
 
@@ -120,18 +124,20 @@ def report(prepared: Prepared, built: Built, progress: Progress = silent,
     snn, ann = ledgers(prepared, model)
     pure = purity(snn, model)
     outcome = evaluate(prepared, model.codes, "evaluate the SNN", progress) if prepared.evaluation else None
+    near = outcome and fidelity(prepared.ann, outcome)
     return ConversionReport(
-        source=prepared.source.name, family=prepared.adapted.family, settings=built.settings.to_dict(),
+        source=prepared.source.name, family=prepared.adapted.family, settings=model.config.settings,
         timesteps=built.settings.timesteps, stages=model.stages, latency_steps=model.latency_steps, layers=sites,
         purity=pure, spikes_per_value=spikes, energy=energies(snn, ann),
         metric_ann=outcome and score(prepared.ann), metric_snn=outcome and score(outcome),
         difference=outcome and difference(prepared.ann, outcome),
-        fidelity=outcome and fidelity(prepared.ann, outcome),
+        fidelity=near,
         calibration=_data(prepared.calibration, prepared.statistics.sha256),
         evaluation=_data(prepared.evaluation) if prepared.evaluation else {},
         adapted_difference=prepared.adapted_difference, same_bits=same_bits(prepared, model),
         disk_bytes=disk_bytes(prepared, model), peak_memory_bytes=peak_memory_bytes(),
-        seconds=prepared.seconds | (seconds or {}), warnings=warnings(prepared, sites, model),
+        seconds=prepared.seconds | (seconds or {}), warnings=warnings(prepared, sites, model, built.settings, near),
+        provenance=model.config.provenance,
     )
 
 
@@ -146,21 +152,6 @@ def same_bits(prepared: Prepared, model: ConvertedModel) -> int:
     return len(spikes)
 
 
-def warnings(prepared: Prepared, sites, model: ConvertedModel) -> tuple[Warning, ...]:
-    """What a user must know before trusting the network."""
-    found = list(prepared.statistics.warnings)
-    worst = max(sites, key=lambda site: site.saturation_evaluation or 0.0, default=None)
-    if worst and (worst.saturation_evaluation or 0) > SATURATED:
-        found.append(Warning(worst.path, f"{worst.saturation_evaluation:.2%} of its values leave the calibrated range",
-                             "Calibrate on data of the kind that is served, or raise the floor."))
-    if prepared.adapted.hybrid:
-        found.append(Warning(prepared.adapted.hybrid[0], "stays in floating point", "The network is a hybrid."))
-    found += [Warning(prepared.source.name, note, "See the source.") for note in prepared.source.notes]
-    found.append(Warning("execution", f"a GPU or CPU simulates the {model.config.timesteps} steps one after the other: "
-                         "slower than the ANN", "Use model.codes(x) there; it gives the same bits."))
-    return tuple(found)
-
-
 def _some(prepared: Prepared):
     return [batch.inputs for batch in islice(prepared.shown, SITE_BATCHES)]
 
@@ -169,7 +160,8 @@ def _data(data, sha256: str | None = None) -> dict[str, Any]:
     return {"samples": data.items, "sha256": sha256 or data.sha256, "source": data.source}
 
 
-def _timed(prepared: Prepared, settings: Settings) -> tuple[Built, dict[str, float]]:
+def _timed(prepared: Prepared, settings: Settings, tuned: Tuned | None = None) -> tuple[Built, dict[str, float]]:
     begun = time.perf_counter()
-    built = build(prepared, settings)
-    return built, {"convert": time.perf_counter() - begun}
+    built = build(prepared, settings, tuned)
+    seconds = {} if tuned is None else {"finetune": tuned.seconds}
+    return built, seconds | {"convert": time.perf_counter() - begun}

@@ -59,14 +59,14 @@ def prepare(model: nn.Module | str | Path, calibration: Any, *, evaluation: Any 
     """Open, adapt, check and calibrate."""
     source = open_source(model)
     adapted = adapt(source.model)
-    reader = _reader(source, adapted, batch_size)
+    reader = data_reader(source, adapted, batch_size)
     data = reader(calibration, limit=samples)
     taken = [batch.inputs for _, batch in zip(range(CHECKED), data, strict=False)]
     equality = verify(adapted, taken)
-    graph = without_key_bias(adapted.graph)
+    graph = without_key_bias(adapted.graph).float()  # as the data is
     begun = time.perf_counter()
-    sites = [*graph.inputs, *(wire.name for wire in graph.wires)] if adapted.kind == "tokens" else [
-        wire.name for wire in graph.wires]
+    features = [name for name, value in taken[0].items() if value.is_floating_point()]
+    sites = [*features, *(wire.name for wire in graph.wires)]
     with torch.no_grad():
         statistics = calibrate(graph, data, sites, lambda done, total: progress("calibrate", done, total))
     seconds = {"calibrate": time.perf_counter() - begun}
@@ -84,7 +84,8 @@ def evaluate(prepared: Prepared, model: Callable[[Any], Tensor], what: str, prog
     return measure(model, prepared.evaluation, prepared.metric, lambda done, total: progress(what, done, total))
 
 
-def _reader(source: Source, adapted: Adapted, batch_size: int) -> Callable[..., Data]:
+def data_reader(source: Source, adapted: Adapted, batch_size: int) -> Callable[..., Data]:
+    """How data is opened for a network: read(data, limit) -> Data."""
     kind = KINDS[adapted.kind]
 
     def read(data: Any, limit: int | None = None) -> Data:

@@ -24,6 +24,7 @@ from neuromorphic.energy.rule import classify
 from neuromorphic.ledger import SPIKES, Ledger, Row
 from spikeattn.converted import (
     Attention,
+    CircularMixing,
     Encode,
     ExactActivation,
     ExactNorm,
@@ -105,10 +106,12 @@ def _classes(row: Row, wire: Wire | None, timesteps: int) -> list[tuple[str, str
 
 
 def _class(row: Row, layer, operation: str) -> str:
-    if isinstance(layer, (ExactNorm, ExactActivation)):
+    if isinstance(layer, (ExactNorm, ExactActivation, CircularMixing)):
         return "X5"
     if isinstance(layer, Encode):
         return "S4"
+    if isinstance(layer, Attention) and layer.normaliser == "exact" and operation in FLOATING and not row.dense:
+        return "X5"
     if row.dense and operation in ("AC", "MAC", "SHIFT", "ADD"):
         return _product_class(row, layer, operation)
     if operation == "LOOKUP":

@@ -166,6 +166,19 @@ def _one_line(path: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _without_bars(package: Any) -> Iterator[None]:
+    """No progress bar of transformers among ours; afterwards as the user had it."""
+    bars = package.utils.logging
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bars.enable_progress_bar()
+
+
 def _transformers(path: Path, config: dict[str, Any], name: str) -> Source:
     model, notes = _load_transformers(path, config)
     return Source(model, name, _tokenizer(path), _processor(path), _labels(config), _files(path), notes,
@@ -189,7 +202,7 @@ def _load_transformers(path: Path, config: dict[str, Any]) -> tuple[nn.Module, t
         kind = type(bare)
         if wanted and wanted != kind.__name__:
             notes = (f"the head of {wanted} is left out: the result is the encoder {kind.__name__}",)
-    with _one_line(path):
+    with _one_line(path), _without_bars(package):
         model, info = kind.from_pretrained(path, **LOCAL, use_safetensors=True, output_loading_info=True,
                                            attn_implementation="eager", dtype=torch.float32,
                                            ignore_mismatched_sizes=True)  # fmt: skip  # told apart below

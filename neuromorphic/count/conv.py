@@ -85,7 +85,7 @@ def count_convolution(call: Call) -> list[Row] | None:
         left_events=events * fan_out,
         right_events=dense,
         coincidence=events * fan_out,
-        left_units=units(x, left, events, taps) * fan_out,
+        left_units=units(call.facts.levels(x), left, events, taps) * fan_out,
         reads_input=call.facts.of(x).reads_input,
         words={"output": out.numel()},
     )]  # fmt: skip

@@ -3,6 +3,7 @@
     constant      follows from weights and literals alone: worked out once, before any input arrives
     reads_input   holds the model's input, at most copied, cast or repeated
     declared      value kind its producer guarantees ("pow2" after Shiftmax, "real" after a softmax)
+    step          what one level of a spike is worth (1 / D after a normalised I-LIF neuron)
     affine        output of a weight layer (possibly after a folded norm): a batch norm behind it folds
     product       index of the row whose sums these are: a constant added at the same place is the layer's bias
     timed         its leading axis runs over the T time steps (T, ...) or (T * B, ...)
@@ -97,6 +98,7 @@ class Storage:
     constant: bool = False
     reads_input: bool = False
     declared: Kind | None = None
+    step: float = 1.0
     affine: bool = False
     product: int | None = None
     timed: set[tuple] = field(default_factory=set)
@@ -104,7 +106,8 @@ class Storage:
 
 
 NOTHING = Storage(ref=None)
-FORGOTTEN = {"constant": False, "reads_input": False, "declared": None, "affine": False, "product": None}  # by a write
+FORGOTTEN = {"constant": False, "reads_input": False, "declared": None, "step": 1.0, "affine": False,
+             "product": None}  # by a write
 
 
 def _address(tensor: Tensor) -> int | None:
@@ -145,7 +148,7 @@ class Facts:
     def twin(self, tensor: Tensor) -> Tensor:
         """A copy of which the same is known."""
         copy, facts = tensor.clone(), self.of(tensor)
-        known = ("constant", "reads_input", "declared", "affine")
+        known = ("constant", "reads_input", "declared", "step", "affine")
         self.note(copy, **{name: getattr(facts, name) for name in known})
         if self.steps(tensor) > 1:
             self.note_time(copy)
@@ -164,12 +167,17 @@ class Facts:
         kept = facts.seen if facts is not NOTHING else {}
         place = _place(tensor, steps)
         if (place, steps) not in kept:
-            found = measure_steps(tensor, steps, where)
+            found = measure_steps(self.levels(tensor), steps, where)
             kept[place, steps] = found, (whole := joined(found))
             if steps > 1:
                 whole = replace(whole, nonzero_per_step=())
                 kept[place, 1] = (whole,), whole
         return kept[place, steps]
+
+    def levels(self, tensor: Tensor) -> Tensor:
+        """The values in steps of the neuron that sent them: the step folds into the weights that they meet."""
+        step = self.of(tensor).step
+        return tensor if step == 1 else (tensor / step).round()
 
     def note_time(self, tensor: Tensor) -> None:
         """Say that the tensor's leading axis runs over time."""
@@ -230,7 +238,7 @@ class Facts:
 
     def _shared(self, inputs: Sequence[Tensor]) -> dict[str, Any]:
         first, *others = [self.of(t) for t in inputs] or [NOTHING]
-        names = ("reads_input", "declared", "affine")
+        names = ("reads_input", "declared", "step", "affine")
         return {n: getattr(first, n) for n in names if all(getattr(o, n) == getattr(first, n) for o in others)}
 
     def _copied(self, source: Tensor, copy: Tensor) -> dict[tuple, tuple[tuple[Operand, ...], Operand]]:

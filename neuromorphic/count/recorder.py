@@ -35,12 +35,14 @@ class Region:
     per_element: dict[str, int] | None
     state_words: int
     timed: bool
+    step: float = 1.0
 
 
 def region_of(module: nn.Module) -> Region | None:
     name, cost = type(module).__name__, declared_cost(module)
     if cost is not None:
-        return Region(name, module.alphabet, per_update(cost), cost.state_words, timed=True)
+        step = getattr(module, "spike_step", 1.0)
+        return Region(name, module.alphabet, per_update(cost), cost.state_words, timed=True, step=step)
     foreign = foreign_neuron(module)
     return Region(name, foreign.alphabet, foreign.per_element, foreign.state_words, foreign.timed) if foreign else None
 
@@ -107,6 +109,10 @@ class Recorder(TorchDispatchMode):
     def _declare(self, region: Region, spikes: Tensor) -> None:
         if region.timed:
             self.facts.note_time(spikes)
+        if region.step != 1:
+            if self.facts.unknown(spikes):
+                self.facts.note(spikes)
+            self.facts.declare(spikes, step=region.step)
         batch = spikes.shape[1] if region.timed else spikes.shape[0]
         if region.per_element is None:
             self._touch("uncovered", f"neuron:{region.neuron}", spikes.numel())

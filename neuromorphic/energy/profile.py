@@ -24,6 +24,7 @@ any of them. With memory (energy.memory, a built-in name or a path relative to t
     accumulator = 32
 """
 
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -59,13 +60,19 @@ def load_profile(profile: Profile | str | Path) -> Profile:
     if not isinstance(profile, (str, Path)):
         raise TypeError(f"energy: profile must be a Profile, a name or a path, got {type(profile).__name__}. {_hint()}")
     if isinstance(profile, str) and profile in profiles():
-        return _parse((BUILT_IN / f"{profile}.toml").read_text(encoding="utf-8"), profile)
+        return _built_in(profile)
     path = Path(profile)
     if path.suffix != ".toml":
         raise ValueError(
             f"energy: the profile must be a known one, got {str(profile)!r}. {nearest(profile, profiles())} {_hint()}"
         )
     return _parse(read(path, "profile"), str(path), path.parent)
+
+
+@cache
+def _built_in(name: str) -> Profile:
+    """A profile of ours, read once: a report asks for it hundreds of times."""
+    return _parse((BUILT_IN / f"{name}.toml").read_text(encoding="utf-8"), name)
 
 
 def _hint() -> str:

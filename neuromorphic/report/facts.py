@@ -5,42 +5,61 @@ from dataclasses import dataclass
 
 from neuromorphic import energy
 from neuromorphic.energy.bill import Bill, Profile
-from neuromorphic.energy.sensitivity import Variation
-from neuromorphic.ledger import Emission, Ledger, Row, Touch
+from neuromorphic.energy.interval import HEADLINE_PROFILE, Setting
+from neuromorphic.energy.shiftmax import ShiftmaxCost, shiftmax_cost
+from neuromorphic.ledger import Ledger
 
 from . import text
+from .doubts import missing, name_of, warnings
 from .record import Entry, Report
+from .spread import paired, seeds, statistics
 
-PJ_PER_MJ = 1e9
-SILENT, SATURATED = 0.01, 0.90
-DOUBTFUL_SHARE = 0.005  # less than this of a total may rest on unverified prices without a warning
+PJ_PER_MJ, PJ_PER_J = 1e9, 1e12
+__all__ = [  # what this module says itself, and what it takes from its neighbours for the views
+    "ShiftmaxCost", "accuracy", "bound", "break_even", "disclaimer", "firing_rate", "headline", "interval", "left_out",
+    "measured",
+    "missing", "name_of", "paired", "provenance", "rate_times_steps", "ratio_sign", "ratio_to_baseline", "rules",
+    "seeds", "shiftmax_cost", "skipped", "statistics", "under_verified", "warnings", "zero_skipping",
+]
 DISCLAIMER = "Theoretical arithmetic energy, not measured joules."
-FIXED = "horowitz45_fp32"  # the profile of the headline that every report states
+FIXED = HEADLINE_PROFILE  # the profile of the headline that every report states
 
 
-def with_memory(profiles: Iterable[Profile]) -> list[str]:
-    """Names of the profiles whose energy model prices memory, or whole synapses, and not arithmetic alone."""
-    return [profile.name for profile in profiles if profile.model != "operations"]
+Priced = Bill | Profile  # a bill, or a profile where only the prices are known
 
 
-def disclaimer(profiles: Iterable[Profile]) -> str:
-    """What the energies are, in a sentence that holds for all of these profiles."""
-    profiles = list(profiles)
-    memory = with_memory(profiles)
+def _memories(priced: Iterable[Priced]) -> dict[str, bool]:
+    """For each profile by name: whether memory, or whole synapses, are in the energy and not arithmetic alone."""
+    found: dict[str, bool] = {}
+    for one in priced:
+        profile, reuse = (one, None) if isinstance(one, Profile) else (one.profile, one.rule.reuse)
+        found[profile.name] = found.get(profile.name, False) or profile.model != "operations" or reuse is not None
+    return found
+
+
+def with_memory(priced: Iterable[Priced]) -> list[str]:
+    """Names of the profiles under which memory, or whole synapses, are in the energy and not arithmetic alone."""
+    return [name for name, memory in _memories(priced).items() if memory]
+
+
+def disclaimer(priced: Iterable[Priced]) -> str:
+    """What the energies are, in a sentence that holds for all of these bills."""
+    found = _memories(priced)
+    memory = [name for name in found if found[name]]
     if not memory:
         return DISCLAIMER
-    if len(memory) == len(profiles):
+    if len(memory) == len(found):
         return "Theoretical energy of arithmetic and memory, not measured joules."
     return f"Theoretical energy, not measured joules: arithmetic alone, but with memory under {' and '.join(memory)}."
 
 
-def left_out(profiles: Iterable[Profile]) -> str:
-    """What none, or not all, of these profiles price."""
-    profiles = list(profiles)
-    memory = with_memory(profiles)
+def left_out(priced: Iterable[Priced]) -> str:
+    """What none, or not all, of these bills price."""
+    found = _memories(priced)
+    memory = [name for name in found if found[name]]
     if not memory:
         return "Memory traffic, leakage and control are not in it."
-    traffic = "" if len(memory) == len(profiles) else f" Memory traffic is in it only under {' and '.join(memory)}."
+    traffic = "" if len(memory) == len(found) else f" Memory traffic is in it only under {' and '.join(memory)}."
     return f"Leakage and control are not in it.{traffic}"
 
 
@@ -81,29 +100,6 @@ def break_even(profile: Profile) -> float | None:
     return energy.break_even(profile) if arithmetic else None
 
 
-@dataclass(frozen=True)
-class ShiftmaxCost:
-    """pJ per sample of Shiftmax and of the product of its power-of-two weights with V, by both accountings."""
-
-    shiftmax: float
-    score_value_shift_only: float | None
-    score_value_shift_add: float | None
-    total: float
-
-
-def shiftmax_cost(bill: Bill) -> ShiftmaxCost | None:
-    """What bipolar attention pays beyond the matrix products; None where no Shiftmax ran."""
-    if not bill.shiftmax_mj and not bill.score_value_mj:
-        return None
-    here = bill.score_value_mj * PJ_PER_MJ
-    accounted = bill.rule.shift_accounting
-    other = "shift_add" if accounted == "shift_only" else "shift_only"
-    total = bill.alternatives.get(f"shift_accounting={other}")
-    there = None if total is None else here + (total - bill.total_mj) * PJ_PER_MJ
-    both = {accounted: here, other: there}
-    return ShiftmaxCost(bill.shiftmax_mj * PJ_PER_MJ, both["shift_only"], both["shift_add"], total_pj(bill))
-
-
 def comparable(profile: Profile) -> bool:
     """Arithmetic at 45 nm, as the baselines are priced."""
     return profile.model == "operations" and profile.node_nm == 45 and profile.pj("MAC") is not None
@@ -125,23 +121,25 @@ def ratio_sign(report: Report, bill: Bill) -> str:
         bill.lower_bound, baseline.lower_bound]
 
 
+def accuracy(entry: Entry) -> str:
+    """The accuracy at the same checkpoint, resolution and T as the energy, or that there is none."""
+    if entry.accuracy is None:
+        return "accuracy not given"
+    of = f" on {entry.accuracy_samples:,} samples" if entry.accuracy_samples else ""
+    return f"{text.percent(entry.accuracy)} accuracy{of}"
+
+
 def headline(report: Report) -> str:
     """One sentence: energy of the first model against the baseline, under every profile, with both accuracies."""
-    lead, base = _lead_and_base(report)
+    lead, base = report.lead, report.rival
     clauses = [_clause(report, lead, base, bill) for bill in lead.bills]
     if base:
-        what = "energy" if with_memory(bill.profile for bill in lead.bills) else "arithmetic energy"
+        what = "energy" if with_memory(lead.bills) else "arithmetic energy"
         clauses[0] = clauses[0].replace(" times ", f" times the {what} of {base.label} ", 1)
-    known = f"{text.percent(lead.accuracy)} accuracy" if lead.accuracy is not None else "accuracy not given"
+    known = accuracy(lead)
     if base and base.accuracy is not None:
         known += f" against {text.percent(base.accuracy)}"
     return f"{lead.label} needs {', and '.join(clauses)}; {known}."
-
-
-def _lead_and_base(report: Report) -> tuple[Entry, Entry | None]:
-    """The model that the report is about, and what it is compared with, if anything."""
-    lead = next((entry for entry in report.entries if entry is not report.baseline), report.entries[0])
-    return lead, report.baseline if report.baseline is not lead else None
 
 
 def _clause(report: Report, lead: Entry, base: Entry | None, bill: Bill) -> str:
@@ -156,80 +154,56 @@ def _clause(report: Report, lead: Entry, base: Entry | None, bill: Bill) -> str:
 
 @dataclass(frozen=True)
 class Under:
-    """The first model under one verified profile: pJ per sample, and the ratio where the profile prices both sides."""
+    """The lead under one verified profile: pJ per sample, and the ratio where the profile prices both sides.
+
+    total_pj, ratio: arithmetic alone, or by the profile's own energy model; settings: that, then every reuse model
+    with every memory of the same node.
+    """
 
     profile: Profile
     total_pj: float
     ratio: float | None
     lower_bound: bool
+    settings: tuple[Setting, ...]
 
 
 def under_verified(report: Report) -> tuple[Under, ...]:
-    """The first model under every verified profile by the headline's rule, whatever profiles the report shows.
+    """The lead under every verified profile by the headline's rule, whatever profiles the report shows.
 
     The ratio is to the baseline entry, else to the model's own products as a dense ANN. A ledger without the sizes
     that a profile's formulas need (a table, an older version) is left out under that profile.
     """
-    lead, base = _lead_and_counted_base(report)
-    found = []
-    for profile in map(energy.load_profile, energy.profiles()):
-        own = _priced(lead.ledger, profile) if profile.verified else None
-        if own is None:
-            continue
-        rival = _priced(base.ledger, profile) if base else None
-        other = own.ann_mj if base is None else rival.total_mj if rival else None
-        ratio = own.total_mj / other if other and profile.pj("MAC") else None
-        found.append(Under(profile, own.total_mj * PJ_PER_MJ, ratio, own.lower_bound))
-    return tuple(found)
-
-
-def _lead_and_counted_base(report: Report) -> tuple[Entry, Entry | None]:
-    """The baseline only where its operations were counted, and not given as a table."""
-    lead, base = _lead_and_base(report)
-    return lead, base if base and base.ledger.rows else None
-
-
-def _priced(ledger: Ledger, profile: Profile) -> Variation | None:
-    try:
-        return energy.vary_profile(ledger, names=[profile.name])[0] if ledger.rows else None
-    except ValueError:
-        return None
+    settings = report.span.settings if report.span else ()
+    found: dict[str, list[Setting]] = {}
+    for one in sorted(settings, key=lambda one: one.reuse is not None):
+        found.setdefault(one.profile, []).append(one)
+    return tuple(Under(energy.load_profile(name), each[0].total_mj * PJ_PER_MJ, each[0].ratio, each[0].lower_bound,
+                       tuple(each)) for name, each in found.items() if each[0].reuse is None)
 
 
 def interval(report: Report) -> str | None:
-    """One sentence: the fixed headline, and how far the energy and the ratio spread over all verified profiles."""
-    found = under_verified(report)
-    fixed = next((one for one in found if one.profile.name == FIXED), None)
-    if fixed is None:
+    """One sentence: the fixed headline, and how far energy and ratio spread over all verified settings."""
+    span = report.span
+    if span is None:
         return None
-    lead, base = _lead_and_counted_base(report)
-    against = base.label if base else "its own products as a dense ANN"
-    sentence = (f"{lead.label} at {fixed.profile.title}: {_amount(fixed)}{_times(fixed, against)}; over all "
-                f"{len(found)} verified profiles, memory-aware ones included: "
-                f"{' to '.join(f'{_amount(end)} ({end.profile.name})' for end in _ends(found, 'total_pj'))}")
-    if any(one.ratio is not None for one in found):
-        ends = _ends([one for one in found if one.ratio is not None], "ratio")
-        sentence += f", {' to '.join(f'{text.significant(end.ratio)} ({end.profile.name})' for end in ends)} times"
+    counted = report.rival and report.rival.ledger.rows
+    against = report.rival.label if counted else "its own products as a dense ANN"
+    fixed, found = span.headline, under_verified(report)
+    title = energy.load_profile(fixed.profile).title
+    sentence = (f"{report.lead.label} at {title}: {_amount(fixed)}"
+                f"{f', {text.significant(fixed.ratio)} times {against}' if fixed.ratio is not None else ''}; over all "
+                f"{len(found)} verified profiles, memory-aware ones included, and all reuse models "
+                f"({len(span.settings)} settings): {_amount(span.low)} ({span.low.name}) to {_amount(span.high)} "
+                f"({span.high.name})")
+    if span.ratio_low and span.ratio_high:
+        sentence += (f", {text.significant(span.ratio_low.ratio)} ({span.ratio_low.name}) to "
+                     f"{text.significant(span.ratio_high.ratio)} ({span.ratio_high.name}) times")
     bounds = [one.profile.name for one in found if one.lower_bound]
     return sentence + (f"; lower bounds under {', '.join(bounds)}." if bounds else ".")
 
 
-def _ends(found: Iterable[Under], value: str) -> tuple[Under, Under]:
-    ordered = sorted(found, key=lambda one: getattr(one, value))
-    return ordered[0], ordered[-1]
-
-
-def _amount(one: Under) -> str:
-    return f"{'≥ ' if one.lower_bound else ''}{text.energy(one.total_pj)}"
-
-
-def _times(one: Under, against: str) -> str:
-    return "" if one.ratio is None else f", {text.significant(one.ratio)} times {against}"
-
-
-def name_of(record: Emission | Row | Touch) -> str:
-    """A scope as a reader sees it: the model itself has the empty path."""
-    return record.scope or "(model)"
+def _amount(one: Setting) -> str:
+    return f"{'≥ ' if one.lower_bound else ''}{text.energy(one.total_mj * PJ_PER_MJ)}"
 
 
 RULES = {
@@ -251,6 +225,9 @@ RULES = {
         "shift_only": "one shift",
     }),
     "taps": ("Convolution terms", {"valid": "on real pixels only", "padded": "on padding too"}),
+    "reuse": ("Memory traffic", {None: "not charged by the rule", **{
+        name: model.title for name, model in energy.REUSE.items()
+    }}),
     "row_maximum": ("Row maximum before Shiftmax", {False: "not subtracted", True: "found and subtracted"}),
 }  # fmt: skip
 
@@ -258,55 +235,54 @@ RULES = {
 def rules(report: Report) -> list[tuple[str, str]]:
     """The accounting that turned evidence into operations, in words."""
     used = {bill.rule for entry in report.entries for bill in entry.bills}
-    return [(title, " or ".join(words[value] for value in words if value in {getattr(rule, name) for rule in used}))
-            for name, (title, words) in RULES.items()]
+    found = [(title, " or ".join(words[value] for value in words if value in {getattr(rule, name) for rule in used}))
+             for name, (title, words) in RULES.items()]
+    leaking = sorted({rule.latency_ms for rule in used if rule.latency_ms})
+    return found + [("Leakage", f"of a chip that takes {' or '.join(f'{ms:g}' for ms in leaking)} ms for a sample")
+                    for _ in leaking[:1]]
 
 
-def warnings(report: Report) -> list[str]:
-    """Everything that should make a reader doubt a number, each in one sentence that names its place."""
-    found = [sentence for entry in report.entries for sentence in _entry_warnings(entry)]
-    for profile in report.profiles:
-        if not profile.verified:
-            found.append(f"Profile {profile.name}: its constants are not verified against their source.")
+def zero_skipping(report: Report) -> list[str]:
+    """What an ANN saves where its zeros are skipped, measured on the one that was given."""
+    return [f"{entry.label} under {bill.profile.name}: {text.percent(found.density)} of its products have no operand "
+            f"of zero: {text.energy(found.skipped_mj * PJ_PER_MJ)} where the others are skipped, "
+            f"{text.energy(found.dense_mj * PJ_PER_MJ)} where nothing is."
+            for entry in report.entries if entry.role == "zero-skipping ann" for bill in entry.bills
+            if (found := skipped(entry, bill))]
+
+
+def skipped(entry: Entry, bill: Bill) -> energy.ZeroSkipping | None:
+    """The measured zero skipping of an ANN; None where a profile has no multiply-accumulate, or nothing is real."""
+    try:
+        return energy.zero_skipping(entry.ledger, bill.profile)
+    except ValueError:
+        return None
+
+
+def provenance(report: Report) -> list[tuple[str, str]]:
+    """What must be known to make the report again, as (what, text)."""
+    known = report.provenance
+    found = [("Command", known.command or "not given: a program asked for the report"),
+             ("Version", f"spikeattn {known.tool}, formulas {known.formulas}")]
+    for entry in report.entries:
+        if entry.checkpoint:
+            found.append((f"Checkpoint of {entry.label}", f"{entry.checkpoint.name}, sha256 {entry.checkpoint.sha256}"))
+    for data in dict.fromkeys(entry.data for entry in report.entries if entry.data):
+        labels = "; ".join(entry.label for entry in report.entries if entry.data == data)
+        found.append((f"Data of {labels}", f"{data.name}{f' ({data.split})' if data.split else ''}, {data.count:,} "
+                                           f"samples offered, sha256 {data.sha256}"))
     return found
 
 
-def _entry_warnings(entry: Entry) -> list[str]:
-    found = []
-    if entry.accuracy is None:
-        found.append(f"{entry.label}: accuracy not given.")
-    if entry.training is None:
-        found.append(f"{entry.label}: training unknown; an untrained network fires, and costs, as by chance.")
-    for verb, chosen in (
-        ("silent (under 1 %)", [e for e in entry.ledger.emissions if e.rate < SILENT]),
-        ("saturated (over 90 %)", [e for e in entry.ledger.emissions if e.rate > SATURATED]),
-    ):
-        if chosen:
-            names = ", ".join(f"{name_of(e)} at {text.percent(e.rate, 2)}" for e in chosen)
-            found.append(f"{entry.label}: {len(chosen)} neuron layer(s) {verb}: {names}.")
-    return found + missing(entry) + _price_warnings(entry)
-
-
-def missing(entry: Entry) -> list[str]:
-    """What ran and is not in the totals: operations that nobody has counted, classes without a price."""
-    found = []
-    if entry.ledger.coverage.uncovered:
-        names = ", ".join(sorted({touch.op for touch in entry.ledger.coverage.uncovered}))
-        found.append(f"{entry.label}: operations that nobody has counted: {names}; its totals are lower bounds.")
-    for name in {name: None for bill in entry.bills for name in bill.unpriced}:
-        lacking = [bill for bill in entry.bills if name in bill.unpriced]
-        often = text.count(lacking[0].unpriced[name] / entry.ledger.samples)
-        where = " and ".join(bill.profile.name for bill in lacking)
-        found.append(f"{entry.label}: no price for {name} ({often} per sample) in {where}; totals are lower bounds.")
-    return found
-
-
-def _price_warnings(entry: Entry) -> list[str]:
-    found = []
-    doubtful = [(bill, sum(bill.unverified.values()) / bill.total_mj) for bill in entry.bills if bill.total_mj]
-    shares = [f"{text.percent(share)} under {bill.profile.name} ({', '.join(bill.unverified)})"
-              for bill, share in doubtful if share >= DOUBTFUL_SHARE]
-    if shares:
-        found.append(f"{entry.label}: part of its energy rests on prices not verified against their source: "
-                     f"{'; '.join(shares)}.")
-    return found
+def measured(entry: Entry) -> str | None:
+    """What a graphics card really used, or why that is not known; None where nobody asked."""
+    seen = entry.measured
+    if seen is None:
+        return None
+    if seen.joules is None:
+        return f"{entry.label}: joules not measured ({seen.state}): {seen.reason}"
+    sd = f" ± {text.energy(seen.sd * PJ_PER_J)}" if seen.sd is not None else ""
+    return (f"{entry.label}: {text.energy(seen.joules * PJ_PER_J)}{sd} per sample measured on {seen.device} "
+            f"({seen.method}, {len(seen.runs)} windows of {seen.window_s:.1f} s or more, idle power of "
+            f"{seen.idle_w:.1f} W subtracted, batches of {seen.samples}). This card, its memory and its kernels, not "
+            "the operations alone: no figure above can be compared with it.")

@@ -1,17 +1,23 @@
-"""One self-contained page: no network, every name escaped, the one script allowed by its hash."""
+"""One self-contained page: no network, every name escaped, one style sheet and one script allowed by their hashes."""
 
 import base64
 import hashlib
 import re
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from . import charts, facts, svg, table, text
+from neuromorphic.energy import Profile
+
+from . import charts, facts, latex, rates, table, text
+from .charts import parts
 from .markdown import summary_markdown
 from .record import Entry, Report
-from .table import Cell, Column, Table
+from .svg import figure, html_table, tag
+
+NOTHING_HERE = Markup('<p class="fine">These prices give no such figure.</p>')
 
 
 def _asset(name: str) -> str:
@@ -20,31 +26,104 @@ def _asset(name: str) -> str:
 
 def render(report: Report) -> str:
     """The page as text: a pure function of the report."""
-    script = _asset("page.js")
+    style, script = _asset("page.css"), _asset("page.js")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(visible=text.visible)
     return environment.from_string(_asset("page.jinja")).render(
         report=report,
-        policy=content_policy(script),
-        style=Markup(_asset("page.css")),
+        policy=content_policy(style, script),
+        style=Markup(style),
         script=Markup(script),
-        disclaimer=facts.disclaimer(report.profiles),
-        left_out=facts.left_out(report.profiles),
+        disclaimer=facts.disclaimer(report.bills),
+        left_out=facts.left_out(report.bills),
         headline=_together(facts.headline(report)),
         interval=_together(facts.interval(report) or ""),
         warnings=facts.warnings(report),
-        summary=html_table(table.summary(report), "summary"),
+        summary=html_table(table.summary(report), "sortable summary"),
         definitions=table.summary(report).columns,
-        legend=charts.class_legend(bill for entry in report.entries for bill in entry.bills),
-        comparison=charts.comparison(report),
-        break_even=charts.break_even(report),
         baselines=_optional(table.dense_baselines(report)),
-        shiftmax=_optional(table.shiftmax(report)),
         constants=html_table(table.constants(report), "sources"),
         rules=facts.rules(report),
-        entries=[_entry(entry) for entry in report.entries],
+        entries=[_entry(report, entry) for entry in report.entries],
+        lead=report.lead.label,
+        ratios=report.baseline.label if report.baseline else None,
+        skipping_words="An ANN on hardware that skips products with a zero activation pays for the rest only. "
+        + charts.zero_skipping.words(report),
+        statistics=_optional(table.statistics(report)),
+        sentences=[*facts.statistics(report), *facts.seeds(report)],
+        measured=[sentence for entry in report.entries if (sentence := facts.measured(entry))],
+        provenance=facts.provenance(report),
         markdown=summary_markdown(report),
+        latex=latex.summary_latex(report),
+        **_figures(report),
     )
+
+
+def _figures(report: Report) -> dict:
+    """The figures that speak of several models; None where there is nothing to draw."""
+    spread, even = report.span, charts.break_even.draw(report)
+    return {
+        "spread": spread and figure(charts.interval.draw(spread), charts.interval.numbers(spread),
+                                    "Energy under every verified profile and reuse model", key=charts.interval.key()),
+        "memory": _panels(report.profiles, lambda profile: _memory(report, profile)),
+        "comparison": _panels(report.profiles, lambda profile: _comparison(report, profile)),
+        "break_even": even and figure(even, charts.break_even.numbers(report), "Energy ratio against firing rate × T",
+                                      key=charts.break_even.key(report)),
+        "even_with_memory": _optional(charts.break_even.with_memory(report)),
+        "zero_skipping": _panels(report.profiles, lambda profile: _zero_skipping(report, profile)),
+        "pareto": _panels(report.profiles, lambda profile: _pareto(report, profile)),
+        "shiftmax": _panels(report.profiles, lambda profile: _shiftmax(report, profile)),
+        "sensitivity": _panels(report.profiles, lambda profile: _sensitivity(report, profile)),
+    }
+
+
+def _panels(profiles: Sequence[Profile], make: Callable[[Profile], Markup | None]) -> Markup | None:
+    """One figure for each profile, of which the page's script shows the chosen one; None where none has a figure."""
+    made = [(index, profile, make(profile)) for index, profile in enumerate(profiles)]
+    if not any(drawing for _, _, drawing in made):
+        return None
+    return Markup("").join(
+        tag("div", tag("h4", f"{profile.title} · {profile.name}"), drawing or NOTHING_HERE, class_="by-profile",
+            data_profile=index) for index, profile, drawing in made)
+
+
+def _memory(report: Report, profile: Profile) -> Markup | None:
+    bill = report.lead.bill(profile.name)
+    rows = charts.memory.rows(report.lead, profile, bill.rule) if bill else []
+    return figure(charts.memory.draw(rows, profile), charts.memory.numbers(rows, profile), "Energy with memory",
+                  key=charts.memory.key(rows, profile)) + tag(
+        "p", charts.memory.memories(profile), class_="fine") if rows else None
+
+
+def _comparison(report: Report, profile: Profile) -> Markup | None:
+    bills = [bill for entry in report.entries if (bill := entry.bill(profile.name))]
+    return bills and figure(charts.comparison.draw(report, profile), charts.comparison.numbers(report, profile),
+                            "Energy of every model by what it goes into", key=parts.key(bills))
+
+
+def _zero_skipping(report: Report, profile: Profile) -> Markup | None:
+    drawing = charts.zero_skipping.draw(report, profile)
+    return drawing and figure(drawing, charts.zero_skipping.numbers(report, profile),
+                              "Energy of a dense ANN that skips zeros", key=charts.zero_skipping.key(report, profile))
+
+
+def _pareto(report: Report, profile: Profile) -> Markup | None:
+    drawing = charts.pareto.draw(report, profile)
+    return drawing and figure(drawing, charts.pareto.numbers(report, profile), "Accuracy against energy")
+
+
+def _shiftmax(report: Report, profile: Profile) -> Markup | None:
+    drawing = charts.shiftmax.draw(report, profile)
+    return drawing and figure(drawing, charts.shiftmax.numbers(report, profile), "Energy of Shiftmax and Score × V",
+                              key=charts.shiftmax.key())
+
+
+def _sensitivity(report: Report, profile: Profile) -> Markup | None:
+    bill = report.lead.bill(profile.name)
+    found = charts.sensitivity.variations(report.lead, bill) if bill else ()
+    drawing = charts.sensitivity.draw(bill, found) if bill else None
+    return drawing and figure(drawing, charts.sensitivity.numbers(bill, found), "What the energy hangs on",
+                              key=charts.sensitivity.key())
 
 
 def _together(sentence: str) -> str:
@@ -52,70 +131,68 @@ def _together(sentence: str) -> str:
     return re.sub(r"(?<=[0-9]) (?=[pnµm]?[Jm]\b|%)|(?<=[≥≤≈]) ", "\N{NO-BREAK SPACE}", sentence)
 
 
-def content_policy(script: str) -> str:
-    """Nothing is loaded; inline style is allowed; the only script is the one with this hash.
+def content_policy(style: str, script: str) -> str:
+    """Nothing is loaded; the only style and the only script are those with these hashes.
 
-    >>> content_policy("")[:38]
-    "default-src 'none'; style-src 'unsafe-"
+    >>> content_policy("", "")[:38]
+    "default-src 'none'; style-src 'sha256-"
     """
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return (f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'; "
+    return (f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
             "base-uri 'none'; form-action 'none'")
 
 
-def _entry(entry: Entry) -> dict:
-    spikes = entry.ledger.emissions
+def _digest(content: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+
+def _entry(report: Report, entry: Entry) -> dict:
+    spikes, twin, uncovered = entry.ledger.emissions, entry.role != "model", len(entry.ledger.coverage.uncovered)
     return {
         "label": entry.label,
         "about": _about(entry),
-        "bars": charts.by_layer(entry),
-        "legend": charts.class_legend(entry.bills),
-        "firing": charts.firing(entry) if spikes else None,
-        "scale": text.percent(charts.firing_scale(entry), 0) if spikes else None,
+        "bars": _panels(report.profiles, lambda profile: _layers(entry, profile)),
+        "twin": twin,
+        "rates": None if twin else _optional(rates.rates(entry, entry.bills[0]), "sortable names"),
+        "rates_at": entry.bills[0].profile.name,
+        "traced": _traced(entry),
+        "firing": figure(charts.firing.draw(entry), charts.firing.numbers(entry), "Firing rates by layer and step")
+        if spikes and not twin else None,
+        "scale": text.percent(charts.firing.brightest(entry), 0) if spikes else None,
         "quiet": sum(emission.silent_units for emission in spikes),
         "busy": sum(emission.saturated_units for emission in spikes),
         "neurons": sum(emission.units for emission in spikes),
-        "layers": html_table(table.layers(entry), "sortable"),
-        "coverage": html_table(table.coverage(entry), "coverage"),
+        "layers": None if twin else html_table(table.layers(entry), "sortable names"),
+        "coverage": None if twin and not uncovered else html_table(table.coverage(entry), "sortable names"),
         "fraction": text.percent(entry.ledger.coverage.fraction, 2),
-        "uncovered": len(entry.ledger.coverage.uncovered),
-        "prefix": charts.common_prefix(entry),
-        "grouped": charts.grouped(entry),
+        "uncovered": uncovered,
+        "unpriced": _optional(table.unpriced(entry)),
+        "prefix": charts.layers.common_prefix(entry),
+        "grouped": charts.layers.grouped(entry),
+        "rates_grouped": charts.firing.grouped(entry),
     }
 
 
+def _layers(entry: Entry, profile: Profile) -> Markup | None:
+    bill = entry.bill(profile.name)
+    numbers = None if entry.role == "model" else charts.layers.numbers(entry, bill) if bill else None
+    return bill and figure(charts.layers.draw(entry, bill), numbers, "Energy by layer", key=parts.key([bill]))
+
+
 def _about(entry: Entry) -> str:
-    shape = " × ".join(map(str, entry.model.input_shape))
-    attention = f", attention {entry.model.attention}" if entry.model.attention else ""
-    return (f"{entry.model.name} ({entry.model.class_name}{attention}), input {shape}, T = {entry.model.timesteps}, "
-            f"{entry.ledger.samples:,} samples traced; {entry.training or 'training unknown'}.")
+    model, samples = entry.model, entry.ledger.samples
+    attention = f", attention {model.attention}" if model.attention else ""
+    known = f"{entry.training or 'training unknown'}; {facts.accuracy(entry)}"
+    how = "a table of layers, not traced"
+    if _traced(entry):
+        how = (f"input {' × '.join(map(str, model.input_shape))}, T = {model.timesteps}, "
+               f"{samples:,} sample{'' if samples == 1 else 's'} traced")
+    return f"{model.name} ({model.class_name}{attention}), {how}; {known}."
 
 
-def _optional(data: Table | None) -> Markup | None:
-    return html_table(data) if data else None
+def _traced(entry: Entry) -> bool:
+    """Something ran, and the ledger is not a table of a paper."""
+    return bool(entry.ledger.coverage.counted)
 
 
-def html_table(data: Table, style: str = "") -> Markup:
-    """A table with headings that explain themselves and numbers that stand under each other."""
-    head = svg.tag("tr", *(_head(column) for column in data.columns))
-    body = [svg.tag("tr", *(_cell(column, cell) for column, cell in zip(data.columns, row, strict=True)),
-                    class_="strong" if index == data.highlight else None) for index, row in enumerate(data.rows)]
-    return svg.tag("div", svg.tag("table", svg.tag("thead", head), svg.tag("tbody", *body), class_=style or None),
-                   class_="scroll", tabindex=0)
-
-
-def _head(column: Column) -> Markup:
-    heading, _, rest = column.heading.partition(", ")
-    inside = [heading] if not rest else [heading, svg.tag("small", _breakable(rest))]
-    return svg.tag("th", *inside, scope="col", title=column.definition, class_="number" if column.number else None)
-
-
-def _breakable(name: str) -> Markup:
-    """A name that a browser may break after an underscore."""
-    return Markup("_<wbr>").join(text.visible(name).split("_"))
-
-
-def _cell(column: Column, cell: Cell) -> Markup:
-    """A number carries its value for sorting, and stands right by that attribute."""
-    value = f"{float(cell.value):.6g}" if cell.value else None
-    return svg.tag("td", cell.text, class_="number" if column.number and value is None else None, data_value=value)
+def _optional(data: table.Table | None, style: str = "") -> Markup | None:
+    return html_table(data, style) if data else None

@@ -2,10 +2,14 @@
 // Names reach the page as text only: everything below reads and writes textContent, never markup.
 
 const tip = document.getElementById("tip");
+const words = (mark) => {
+  const row = mark.closest(".row");
+  return row ? row.querySelector(".row-label").firstChild.textContent + " · " + mark.dataset.tip : mark.dataset.tip;
+};
+for (const label of document.querySelectorAll(".row-label")) label.title = label.textContent;
 for (const title of document.querySelectorAll("svg title")) {
   const mark = title.parentNode;
   mark.dataset.tip = title.textContent;
-  mark.setAttribute("aria-label", title.textContent);
   title.remove();
 }
 
@@ -15,20 +19,73 @@ function place(x, y) {
   tip.style.top = (y + height + 24 > innerHeight ? y - height - 12 : y + 16) + "px";
 }
 
+let marked = null;
+function mark(next) {
+  if (marked) marked.classList.remove("here");
+  marked = next;
+  tip.hidden = !next;
+  if (!next) return;
+  tip.textContent = words(next);
+}
+
 function point(event) {
-  const mark = event.target.closest ? event.target.closest("[data-tip]") : null;
-  tip.hidden = !mark;
-  if (!mark) return;
-  tip.textContent = mark.dataset.tip;
-  place(event.clientX, event.clientY);
+  const next = event.target.closest ? event.target.closest("[data-tip]") : null;
+  mark(next);
+  if (next) place(event.clientX, event.clientY);
 }
 addEventListener("pointermove", point);
 addEventListener("pointerdown", point);
-addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
+addEventListener("scroll", () => { if (marked && !marked.classList.contains("here")) mark(null); }, { passive: true });
+
+// By keyboard: a chart is one stop of the tab key, the arrow keys go from mark to mark.
+const middle = (one) => {
+  const box = one.getBoundingClientRect();
+  return { x: box.left + box.width / 2, y: box.top + box.height / 2 };
+};
+
+function neighbour(marks, from, step) {
+  const here = middle(from);
+  const beyond = marks.map((one) => ({ one, at: middle(one) })).filter(({ at }) => (at.y - here.y) * step > 4);
+  if (!beyond.length) return from;
+  const nearest = Math.min(...beyond.map(({ at }) => Math.abs(at.y - here.y)));
+  const row = beyond.filter(({ at }) => Math.abs(at.y - here.y) < nearest + 4);
+  return row.reduce((best, next) => (Math.abs(next.at.x - here.x) < Math.abs(best.at.x - here.x) ? next : best)).one;
+}
+
+function visit(next) {
+  mark(next);
+  next.classList.add("here");
+  next.scrollIntoView({ block: "nearest" });
+  const { x, y } = middle(next);
+  place(x, y);
+}
+
+for (const chart of document.querySelectorAll(".chart")) {
+  chart.tabIndex = 0;
+  chart.addEventListener("keydown", (event) => {
+    const marks = [...chart.querySelectorAll("[data-tip]")].filter((one) => one.getClientRects().length);
+    if (!marks.length || event.target !== chart) return;
+    const now = marks.indexOf(marked);
+    const moves = {
+      ArrowRight: () => marks[Math.min(now + 1, marks.length - 1)],
+      ArrowLeft: () => marks[Math.max(now - 1, 0)],
+      ArrowDown: () => (now < 0 ? marks[0] : neighbour(marks, marked, 1)),
+      ArrowUp: () => (now < 0 ? marks[0] : neighbour(marks, marked, -1)),
+      Home: () => marks[0],
+      End: () => marks[marks.length - 1],
+    };
+    if (event.key === "Escape") mark(null);
+    if (!(event.key in moves)) return;
+    event.preventDefault();
+    visit(moves[event.key]());
+  });
+  chart.addEventListener("blur", () => mark(null));
+}
 
 for (const table of document.querySelectorAll("table.sortable")) {
   table.querySelectorAll("th").forEach((head, column) => {
     const button = document.createElement("button");
+    button.type = "button";
     button.append(...head.childNodes);
     head.append(button);
     button.addEventListener("click", () => sort(table, head, column));
@@ -41,22 +98,41 @@ function sort(table, head, column) {
   head.setAttribute("aria-sort", down ? "descending" : "ascending");
   const key = (row) => {
     const cell = row.cells[column];
-    if (!head.classList.contains("number")) return cell.textContent;
-    return cell.dataset.value === undefined ? 0 : Number(cell.dataset.value);
+    if (!head.classList.contains("n")) return cell.textContent;
+    return parseFloat((cell.dataset.v || cell.textContent).replace(/^[^0-9.-]+|,/g, "")) || 0;
   };
   const order = (a, b) => (typeof a === "number" ? a - b : a.localeCompare(b));
   const rows = [...table.tBodies[0].rows].sort((a, b) => order(key(a), key(b)) * (down ? -1 : 1));
   table.tBodies[0].append(...rows);
 }
 
+// One choice of prices for every figure on the page.
+const profile = document.getElementById("profile");
+function prices() {
+  for (const panel of document.querySelectorAll(".by-profile")) panel.hidden = panel.dataset.profile !== profile.value;
+}
+if (profile) {
+  profile.addEventListener("change", prices);
+  prices();
+}
+
+const theme = document.getElementById("theme");
+theme.addEventListener("change", () => {
+  if (theme.value) document.documentElement.dataset.theme = theme.value;
+  else delete document.documentElement.dataset.theme;
+});
+document.querySelector(".tools").hidden = false;
+
 const models = [...document.querySelectorAll("article.model")];
 if (models.length > 1) {
   const tabs = document.createElement("div");
   tabs.className = "tabs";
   tabs.setAttribute("role", "tablist");
+  tabs.setAttribute("aria-label", "Models");
   const show = (chosen) => models.forEach((model, index) => {
     model.hidden = index !== chosen;
     tabs.children[index].setAttribute("aria-selected", String(index === chosen));
+    tabs.children[index].tabIndex = index === chosen ? 0 : -1;
   });
   for (const [index, model] of models.entries()) {
     const button = document.createElement("button");
@@ -68,10 +144,13 @@ if (models.length > 1) {
     model.setAttribute("role", "tabpanel");
     model.setAttribute("aria-label", model.dataset.label);
   }
+  tabs.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const next = ([...tabs.children].indexOf(document.activeElement) + step + models.length) % models.length;
+    show(next);
+    tabs.children[next].focus();
+  });
   models[0].before(tabs);
   show(0);
-}
-
-if (matchMedia("(max-width: 600px)").matches) {
-  for (const details of document.querySelectorAll("details.definitions")) details.open = false;
 }

@@ -1,39 +1,84 @@
-"""How sure the means of a report are: sentences for its notes, from ledgers of single samples in equal order."""
+"""How sure the means of a report are, in sentences: over samples, against the baseline, over seeds."""
 
-from collections.abc import Sequence
-
-from neuromorphic.energy.statistics import describe, paired_ratio, sample_energies, settled
-from neuromorphic.ledger import Ledger
+from neuromorphic.energy.statistics import SETTLED, PairedRatio, paired_ratio
 
 from . import text
-from .facts import PJ_PER_MJ
-from .record import Entry
+from .record import Entry, Report, Spread
+
+PJ_PER_MJ = 1e9
 
 
-def spread(entry: Entry, ledgers: Sequence[Ledger]) -> list[str]:
-    """Mean, standard deviation and 95 % bootstrap interval of the energy under every profile."""
-    found = []
-    for bill in entry.bills:
-        seen = describe(sample_energies(ledgers, bill.profile, bill.rule))
-        mean, sd, low, high = (
-            text.energy(mj * PJ_PER_MJ) for mj in (seen.mean, seen.sd, seen.interval.low, seen.interval.high)
-        )
-        enough = "settled to 1 %" if settled(seen) else "not settled to 1 %: trace more samples"
-        found.append(f"{entry.label} under {bill.profile.name}: {mean} ± {sd} (mean and standard deviation of "
-                     f"{seen.n} samples), 95 % interval of the mean {low} to {high}; {enough}.")
-    return found
+def statistics(report: Report) -> list[str]:
+    """Mean, standard deviation, 95 % interval and stopping rule of each model, ratios on the same samples, seeds."""
+    found = [_over_samples(entry, spread) for entry in report.entries for spread in entry.spreads]
+    for entry in report.entries:
+        for spread in entry.spreads:
+            if entry.spiking and (ratio := paired(report, entry, spread.profile)):
+                found.append(_ratio(report, entry, spread.profile, ratio))
+    return found + seeds(report)
 
 
-def paired(entry: Entry, ledgers: Sequence[Ledger], base: Entry, others: Sequence[Ledger]) -> list[str]:
-    """Ratio to the baseline on the same samples, with its interval, under every profile that prices both."""
-    found = []
-    for bill in entry.bills:
-        ours, theirs = (sample_energies(each, bill.profile, bill.rule) for each in (ledgers, others))
-        if not base.bill(bill.profile.name) or min(theirs) <= 0:
-            continue
-        seen = paired_ratio(ours, theirs)
-        verdict = "1 lies outside" if seen.decided else "1 lies inside, so neither is shown to be cheaper"
-        low, high = (text.significant(end) for end in (seen.interval.low, seen.interval.high))
-        found.append(f"{entry.label} ÷ {base.label} under {bill.profile.name}: {text.significant(seen.ratio)} times, "
-                     f"95 % interval {low} to {high} on the same {seen.n} samples; {verdict}.")
-    return found
+def _over_samples(entry: Entry, spread: Spread) -> str:
+    seen, where = spread.statistics, f"{entry.label} under {spread.profile}"
+    if spread.constant:
+        return f"{where}: {_energy(seen.mean)} for each of {seen.n} samples."
+    bar, half = text.percent(SETTLED, 0), text.percent(seen.relative_half_width, 2)
+    enough = (f"half of it is {half} of the mean, under {bar}: settled" if spread.settled else
+              f"half of it is {half} of the mean: not settled to {bar}, the samples ran out")
+    return (f"{where}: {_energy(seen.mean)} ± {_energy(seen.sd)} (mean and standard deviation of {seen.n} samples, "
+            f"{_energy(seen.smallest)} to {_energy(seen.largest)}), 95 % interval of the mean "
+            f"{_energy(seen.interval.low)} to {_energy(seen.interval.high)}; {enough}.")
+
+
+def paired(report: Report, entry: Entry, profile: str) -> PairedRatio | None:
+    """Ratio to the baseline on the same samples; None where there is none or they did not see the same.
+
+    A dense network that costs the same for every sample stands beside any number of them.
+    """
+    base = report.baseline
+    if base is None or base is entry or entry.data is None or entry.data != base.data:
+        return None
+    ours, theirs = entry.spread(profile), base.spread(profile)
+    if ours is None or theirs is None or theirs.statistics.smallest <= 0:
+        return None
+    a, b = (_lengthened(one, other, spread) for one, other, spread in
+            ((ours, theirs, entry.spiking), (theirs, ours, base.spiking)))
+    n = min(len(a), len(b))
+    return paired_ratio(a[:n], b[:n])
+
+
+def _lengthened(spread: Spread, other: Spread, spiking: bool) -> tuple[float, ...]:
+    dense = spread.constant and not spiking
+    return spread.energies_mj[:1] * len(other.energies_mj) if dense else spread.energies_mj
+
+
+def _ratio(report: Report, entry: Entry, profile: str, seen: PairedRatio) -> str:
+    verdict = "1 lies outside" if seen.decided else "1 lies inside, so neither is shown to be cheaper"
+    low, high = (text.significant(end) for end in (seen.interval.low, seen.interval.high))
+    return (f"{entry.label} ÷ {report.baseline.label} under {profile}: {text.significant(seen.ratio)} times, "
+            f"95 % interval {low} to {high} on the same {seen.n} samples; {verdict}.")
+
+
+def seeds(report: Report) -> list[str]:
+    """Spread between checkpoints of one configuration, with their accuracies."""
+    return [sentence for group in report.seeds for profile in report.profiles
+            if (sentence := _over_seeds(report, group, profile.name))]
+
+
+def _over_seeds(report: Report, group: tuple[str, ...], profile: str) -> str | None:
+    seen = report.over_seeds(group, profile)
+    if seen is None:
+        return None
+    each = ", ".join(f"{label} {_energy(mj)} ({_accuracy(report.entry(label))})"
+                     for label, mj in zip(group, seen.means, strict=True))
+    return (f"Over {len(group)} checkpoints of one configuration under {profile}: {_energy(seen.mean)} ± "
+            f"{_energy(seen.sd)} (mean and standard deviation between them), {_energy(seen.smallest)} to "
+            f"{_energy(seen.largest)}: {each}.")
+
+
+def _accuracy(entry: Entry) -> str:
+    return "accuracy not given" if entry.accuracy is None else text.percent(entry.accuracy)
+
+
+def _energy(mj: float) -> str:
+    return text.energy(mj * PJ_PER_MJ)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from neuromorphic.energy.baselines import Baseline, baselines
+from neuromorphic.energy import Baseline, ShiftmaxCost, baselines
 from neuromorphic.energy.bill import CLASSES, MEANING, Bill
 from neuromorphic.ledger import Touch
 
@@ -43,7 +43,7 @@ def summary(report: Report) -> Table:
     base = report.baseline
     columns = [
         Column("model", "the label given to the model; its own name is in the layer tables", number=False),
-        Column("accuracy", "share of the traced samples classified right, or the figure given with the model"),
+        Column("accuracy", "share of the offered samples classified right, or the figure given with the model"),
         Column("parameters", "trainable numbers of the model, norms included"),
         Column("T", "time steps for one sample"),
         Column("firing rate", "emissions of either sign per neuron and time step, mean over all neuron layers"),
@@ -156,6 +156,7 @@ def shiftmax(report: Report) -> Table | None:
         Column("model", "label", number=False),
         Column("profile", "prices in use", number=False),
         Column("Shiftmax", "2^x, its row sum, the leading one, and γ − x"),
+        Column("Shiftmax, without additions", "its shifts and leading ones alone"),
         Column("Score × V, shift only", "every weighted value is one shift: the accounting of the BSA paper"),
         Column("Score × V, shift + add", "every weighted value is one shift and one addition: what hardware does"),
         Column("share of total", "Shiftmax and Score × V, shift + add, over the total that includes them"),
@@ -164,12 +165,13 @@ def shiftmax(report: Report) -> Table | None:
     return Table(columns, rows) if rows else None
 
 
-def _shiftmax_row(entry: Entry, bill: Bill, cost: facts.ShiftmaxCost) -> tuple[Cell, ...]:
+def _shiftmax_row(entry: Entry, bill: Bill, cost: ShiftmaxCost) -> tuple[Cell, ...]:
     both = (cost.score_value_shift_only, cost.score_value_shift_add)
     total = cost.total - bill.score_value_mj * facts.PJ_PER_MJ + (both[1] or 0.0)
     share = (cost.shiftmax + both[1]) / total if both[1] is not None and total else None
     return (
         Cell(entry.label), Cell(bill.profile.name), Cell(text.energy(cost.shiftmax), cost.shiftmax),
+        Cell(text.energy(cost.shiftmax_without_adds), cost.shiftmax_without_adds),
         *(Cell(text.NOTHING if value is None else text.energy(value), value) for value in both),
         Cell(text.percent(share), share),
     )
@@ -221,3 +223,56 @@ def _by_op(touches: Sequence[Touch]) -> dict[str, list[Touch]]:
     for touch in touches:
         groups.setdefault(touch.op, []).append(touch)
     return groups
+
+
+def unpriced(entry: Entry) -> Table | None:
+    """Classes of operation that ran and that a profile has no price for; None where every one has."""
+    columns = (
+        Column("operation", "class of operation", number=False),
+        Column("profile", "the prices that lack it", number=False),
+        Column("count", "operations per sample that are not in the total"),
+        Column("layers", "number of layers in which it ran"),
+    )
+    rows = []
+    for bill in entry.bills:
+        for name, count in bill.unpriced.items():
+            where = {line.layer for line in bill.lines if line.operation == name and line.count}
+            rows.append((Cell(f"{name}: {MEANING[name]}"), Cell(bill.profile.name),
+                         Cell(text.count(count / bill.samples), count / bill.samples),
+                         Cell(str(len(where)), len(where))))
+    return Table(columns, tuple(rows)) if rows else None
+
+
+def statistics(report: Report) -> Table | None:
+    """How sure the means are: spread over samples and the ratio on the same samples; None for a run as a whole."""
+    found = [(entry, spread) for entry in report.entries for spread in entry.spreads]
+    columns = (
+        Column("model", "label", number=False), Column("profile", "prices in use", number=False),
+        Column("samples", "traced one by one"), Column("mean", "energy per sample"),
+        Column("sd", "standard deviation between samples"),
+        Column("95 % interval", "of the mean, by bootstrap over samples", number=False),
+        Column("half-width", "half of the interval over the mean; the run has settled below 1 %"),
+        Column("settled", "the stopping rule holds", number=False),
+        Column("ratio", "to the baseline on the same samples, with its 95 % interval", number=False),
+    )
+    rows = []
+    for entry, spread in found:
+        seen, pj = spread.statistics, facts.PJ_PER_MJ
+        unit, size = text.energy_unit([seen.mean * pj])
+        low, high = (text.significant(end * pj / size) for end in (seen.interval.low, seen.interval.high))
+        rows.append((
+            Cell(entry.label), Cell(spread.profile), Cell(f"{seen.n:,}", seen.n),
+            Cell(text.energy(seen.mean * pj), seen.mean), Cell(text.energy(seen.sd * pj), seen.sd),
+            Cell("every sample alike" if spread.constant else f"{low} to {high} {unit}"),
+            Cell(text.percent(seen.relative_half_width, 2), seen.relative_half_width),
+            Cell("yes" if spread.settled else "no"), Cell(_paired(report, entry, spread.profile)),
+        ))  # fmt: skip
+    return Table(columns, tuple(rows)) if rows else None
+
+
+def _paired(report: Report, entry: Entry, profile: str) -> str:
+    seen = facts.paired(report, entry, profile)
+    if seen is None:
+        return text.NOTHING
+    low, high = (text.significant(end) for end in (seen.interval.low, seen.interval.high))
+    return f"{text.ratio(seen.ratio)} ({low} to {high})"

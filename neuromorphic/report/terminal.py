@@ -7,12 +7,14 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from . import facts, table
+from . import facts, table, text
+from .charts.sensitivity import setting
 from .record import Report
 from .table import Cell, Column, Table
 from .text import visible
 
 PIPE_WIDTH = 160
+LONGEST = 4000  # letters of one sentence; a warning names every layer that it speaks of
 
 
 def rich_table(data: Table, title: str = "") -> RichTable:
@@ -52,11 +54,36 @@ def render(report: Report, console: Console) -> RenderableType:
         parts += [fitting(dense, console, "The same layers as a dense ANN, per sample"), Text("")]
     if shiftmax := table.shiftmax(report):
         parts += [rich_table(shiftmax, "The price of Shiftmax, per sample"), Text("")]
-    sentences = [facts.headline(report), facts.interval(report), facts.disclaimer(report.profiles)]
-    parts += [Text(visible(sentence, 2000)) for sentence in sentences if sentence]
-    parts += [Text(f"Note: {visible(note, 2000)}") for note in report.notes]
-    parts += [Text(f"Warning: {visible(warning, 2000)}", style="yellow") for warning in facts.warnings(report)]
+    sentences = [facts.headline(report), facts.interval(report), facts.disclaimer(report.bills)]
+    parts += [Text(visible(sentence, LONGEST)) for sentence in sentences if sentence]
+    parts += [Text(visible(sentence, LONGEST)) for sentence in facts.statistics(report) + facts.zero_skipping(report)]
+    if moved := hangs_on(report):
+        prices = report.lead.bills[0].profile.name
+        parts += [Text(""), Text(f"One assumption changed, prices of {prices}", style="bold")]
+        parts += [Text(visible(sentence, LONGEST)) for sentence in moved] + [Text("")]
+    parts += [Text(f"Note: {visible(note, LONGEST)}") for note in report.notes]
+    parts += [Text(f"Warning: {visible(warning, LONGEST)}", style="yellow") for warning in facts.warnings(report)]
+    if watts := [sentence for entry in report.entries if (sentence := facts.measured(entry))]:
+        parts += [Text(""), Text("Measured, and not the theoretical energy above", style="bold")]
+        parts += [Text(visible(sentence, LONGEST)) for sentence in watts]
+    parts += [Text(""), *(Text(f"{visible(what)}: {visible(said, LONGEST)}", style="dim")
+                          for what, said in facts.provenance(report))]
     return Group(*parts)
+
+
+def hangs_on(report: Report) -> list[str]:
+    """How far the lead's energy moves with each assumption that was varied, at the prices of its first bill."""
+    lead, found = report.lead, []
+    for what in dict.fromkeys(one.what for one in report.lead.variations):
+        ones = sorted((one for one in lead.varied(what) if one.total_mj > 0), key=lambda one: one.total_mj)
+        if not ones or ones[0].total_mj == ones[-1].total_mj == lead.bills[0].total_mj:
+            continue
+        ends = " to ".join(f"{text.energy(one.total_mj * facts.PJ_PER_MJ)} ({setting(one)})"
+                           for one in dict.fromkeys((ones[0], ones[-1])))
+        guessed = ", extrapolated" if any(one.extrapolated for one in ones) else ""
+        title = facts.RULES[what][0].lower() if what in facts.RULES else what
+        found.append(f"{lead.label}, {title}{guessed}: {ends}")
+    return found
 
 
 def output(width: int = PIPE_WIDTH) -> Console:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 ENERGY_UNITS = (("pJ", 1.0), ("nJ", 1e3), ("µJ", 1e6), ("mJ", 1e9), ("J", 1e12))
 COUNT_UNITS = (("", 1.0), (" k", 1e3), (" M", 1e6), (" G", 1e9), (" T", 1e12))
 NOTHING = "–"
+OBEYED = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")  # categories of Unicode that change how other letters are shown
 
 
 def visible(name: object, longest: int = 400) -> str:
@@ -17,7 +18,7 @@ def visible(name: object, longest: int = 400) -> str:
     >>> visible("attn" + chr(27) + "[31m" + chr(8238) + "q")
     'attn�[31m�q'
     """
-    text = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(letter)[0] == "C" else letter
+    text = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(letter) in OBEYED else letter
                    for letter in str(name))
     return text if len(text) <= longest else text[: longest - 1] + "…"
 

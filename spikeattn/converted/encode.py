@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from spikeattn.codings import CODINGS, quantise_real
+from spikeattn.codings.coding import nearest
 from spikeattn.converted.node import Node
 from spikeattn.types import NeuronCost
 
@@ -63,6 +64,17 @@ class Encode(Node):
         if a.is_floating_point():
             return self.code.quantise(*self._on_grid(a), self.timesteps)
         return self.code.quantise(a, self.threshold, self.timesteps)
+
+    def early(self, a: Tensor, step: int) -> Tensor:
+        """The code as far as the first `step` spikes tell it; only an anytime code can be read before its end.
+
+        >>> rate = Encode(threshold=torch.tensor(1), coding="rate", timesteps=4)
+        >>> [rate.early(torch.tensor([4, -2]), t).tolist() for t in (1, 2, 4)]
+        [[4, -4], [4, -2], [4, -2]]
+        """
+        gain = self.code.gain(step, self.timesteps)
+        sent = self.code.digits(self.codes(a), self.timesteps)[:step].sum(0, dtype=torch.int64)
+        return nearest(sent * gain.numerator, torch.tensor(gain.denominator, device=a.device))
 
     def _on_grid(self, a: Tensor) -> tuple[Tensor, Tensor]:
         """Real values as integers in steps of the grid, of which the threshold is one."""

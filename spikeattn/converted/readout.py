@@ -51,6 +51,26 @@ class Head(Readout):
         return F.linear(real(x, self.unit), self.weight, self.bias)
 
 
+class ReadoutNorm(Readout):
+    """A layer norm behind the pooling."""
+
+    def __init__(self, *, weight: Tensor, bias: Tensor, eps: float, unit: float):
+        super().__init__({"eps": eps, "unit": unit}, {"weight": weight, "bias": bias})
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(real(x, self.unit), self.weight.shape, self.weight, self.bias, self.eps)
+
+
+class Sum(Readout):
+    """The sum of two heads; units: of each."""
+
+    def __init__(self, *, units: list[float]):
+        super().__init__({"units": tuple(units)}, {})
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return real(a, self.units[0]) + real(b, self.units[1])
+
+
 class Normalise(Readout):
     """x / |x|"""
 

@@ -37,10 +37,17 @@ class Embedding(Node):
     def forward(self, ids: Tensor, segments: Tensor | None = None) -> Tensor:
         total = F.embedding(ids, self.words).to(torch.int64)
         if "positions" in self.constants:
+            self._check_length(ids)
             total = total + F.embedding(self._places(ids), self.positions)
         if "segments" in self.constants:
             total = total + F.embedding(torch.zeros_like(ids) if segments is None else segments, self.segments)
         return total
+
+    def _check_length(self, ids: Tensor) -> None:
+        room = len(self.positions) - (0 if self.padding_idx is None else self.padding_idx + 1)
+        if ids.shape[-1] > room:
+            raise ValueError(f"Embedding: a text must have at most {room} tokens, got one of {ids.shape[-1]}. "
+                             "Truncate it, as the tokenizer does with truncation=True.")
 
     def _places(self, ids: Tensor) -> Tensor:
         if self.padding_idx is None:

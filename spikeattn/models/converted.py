@@ -11,7 +11,7 @@ is one tick of the layer schedule (converted/schedule.py), and the output holds 
 Made by `neuromorphic.convert`; saved and loaded like any other model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -107,6 +107,22 @@ class ConvertedModel(SpikingModel):
             if watch:
                 watch(wire.name, values[wire.name])
         return values[self.network.output].float()
+
+    def anytime(self, x: Inputs, steps: Sequence[int] | None = None) -> Tensor:
+        """Answers (steps, B, K) when only the first t spikes of every word are read, t = 1 ... T unless given.
+
+        For codes of equal weights (rate, ST-BIF) alone; the last is `model(x)`. Everything between the products is
+        worked out again at every step.
+        """
+        inputs, answers = self.network.check(self.named(x)), []
+        for step in steps or range(1, self.config.timesteps + 1):
+            values: dict[str, Any] = dict(inputs)
+            for wire in self.network.wires:
+                given = arguments(wire, values)
+                early = isinstance(wire.layer, Encode)
+                values[wire.name] = wire.layer.early(*given, step) if early else wire.layer.codes(*given)
+            answers.append(values[self.network.output].float())
+        return torch.stack(answers)
 
     def named(self, x: Inputs | None, inputs: Mapping[str, Tensor] = MappingProxyType({})) -> Mapping[str, Tensor]:
         """Inputs by name: a bare tensor is the first of them."""

@@ -93,6 +93,10 @@ class ILIF(Neuron):
         return units.flatten(0, 1)
 
     @property
+    def spike_step(self) -> float:
+        return 1 / self.levels if self.normalise else 1.0
+
+    @property
     def cost(self) -> NeuronCost:
         leak = "shift" if is_power_of_two(self.beta) else "mul" if self.beta else "none"
         # at inference each level is sent as unit spikes, one comparison and one subtraction for each

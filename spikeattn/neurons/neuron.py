@@ -42,6 +42,11 @@ class Neuron(nn.Module, ABC):
     def threshold_current(self) -> float:
         """The input that brings a neuron at rest to its threshold within one step."""
 
+    @property
+    def spike_step(self) -> float:
+        """What one level of a spike is worth; a factor that folds into the weights behind it."""
+        return 1.0
+
     def signed(self) -> "Neuron":
         """The neuron of the same dynamics that also sends -1; itself if it does already."""
         if self.alphabet in ("ternary", "signed_graded"):

@@ -22,11 +22,15 @@ class FakeCard:
 
     def __init__(self, counter: bool = True, power: bool = True, driver: bool = True):
         self.now, self.joules, self.busy, self.closed = 0.0, 0.0, False, 0
-        self.counter, self.power, self.driver = counter, power, driver
+        self.counter, self.power, self.driver, self.meters = counter, power, driver, []
 
     def pass_time(self, seconds: float) -> None:
+        for meter in self.meters:
+            meter._read()
         self.now += seconds
         self.joules += seconds * (BUSY_W if self.busy else IDLE_W)
+        for meter in self.meters:
+            meter._read()
 
     def work(self) -> None:
         self.busy = True
@@ -79,25 +83,32 @@ def test_energy_counter(card):
     assert found.window_s >= 2.0 and found.samples == 4 and fake.closed == 1
 
 
-def test_power_alone_is_integrated(monkeypatch):
-    """In real time: a reading thread sees 250 W while the model runs and 50 W while nothing does."""
-    fake = FakeCard(counter=False)
+def test_power_alone_is_integrated(card, monkeypatch):
+    """The same 25 J per sample, from a reading before and after every change of power."""
+    fake = card(counter=False)
 
-    def work():
-        fake.busy = True
-        time.sleep(0.05)
+    class Reading(measured.Power):
+        def start(self):
+            fake.meters = [self]
+            super().start()
 
-    def idle(seconds):
-        fake.busy = False
-        time.sleep(seconds)
+        def _keep_reading(self):  # the clock is not real: the card asks for readings
+            pass
 
-    monkeypatch.setitem(sys.modules, "pynvml", fake.pynvml)
-    monkeypatch.setattr(measured, "time", SimpleNamespace(perf_counter=time.perf_counter, sleep=idle))
-    monkeypatch.setattr(measured, "INTERVAL_S", 0.005)
-    found = measure(work, samples=10, window_s=0.15, repeats=2)
-    assert (found.state, found.method) == ("measured", "integrated power") and len(found.runs) == 2
-    assert found.idle_w == pytest.approx(IDLE_W, rel=0.2)
-    assert all(0.3 < run < 2.0 for run in found.runs)  # about 200 W * 0.05 s / 10 samples = 1 J
+    monkeypatch.setattr(measured, "Power", Reading)
+    found = measure(fake.work, samples=4, window_s=2.0, repeats=2)
+    assert (found.state, found.method) == ("measured", "integrated power")
+    assert found.runs == pytest.approx((25.0,) * 2) and found.idle_w == pytest.approx(IDLE_W)
+
+
+def test_a_thread_reads_the_power():
+    """At constant power the integral is power times time, however often the thread came to read."""
+    power = measured.Power(lambda: 100.0)
+    power.start()
+    time.sleep(0.1)
+    joules = power.stop()
+    assert not power.thread.is_alive() and len(power.readings) > 2
+    assert joules == pytest.approx(100.0 * (power.readings[-1][0] - power.readings[0][0])) and joules >= 10.0
 
 
 def test_trapezoid_by_hand():

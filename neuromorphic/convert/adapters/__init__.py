@@ -65,6 +65,9 @@ def find(model: nn.Module) -> Adapter:
         adapter = ADAPTERS.get(kind.__module__.partition(".")[0], {}).get(kind.__name__)
         if adapter:
             return adapter
-    if type(model).__module__.partition(".")[0] in ADAPTERS.keys() - {"torch"}:
+    package = type(model).__module__.partition(".")[0]
+    if package == "sentence_transformers":
+        raise unknown("", model, "must be given as its directory, model.save(DIRECTORY)")
+    if package in ADAPTERS.keys() - {"torch"}:
         raise unknown("", model)
     return chain.chain

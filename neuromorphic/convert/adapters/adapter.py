@@ -48,6 +48,8 @@ class Adapted:
     @torch.no_grad()
     def call(self, inputs: Inputs) -> Tensor:
         """What the source model gives for inputs by name, in evaluation mode, its flags left as they were."""
+        dtype = next((p.dtype for p in self.source.parameters() if p.is_floating_point()), torch.float32)
+        inputs = {name: x.to(dtype) if x.is_floating_point() else x for name, x in inputs.items()}
         with evaluation(self.source):
             return self.output(self.source, inputs)
 

@@ -1,11 +1,14 @@
 """An adapted network and its ranges -> a graph of integers."""
 
+from collections.abc import Mapping
+
 from torch import nn
 
 from neuromorphic.convert import layers
 from neuromorphic.convert.calibration import Statistics
 from neuromorphic.convert.quantise import parts, products
 from neuromorphic.convert.quantise.builder import Builder, Coded, Scale
+from neuromorphic.convert.ranges import ClipRange
 from neuromorphic.convert.settings import Settings
 from spikeattn.converted import Graph
 
@@ -15,12 +18,13 @@ RULES = parts.RULES | {nn.Linear: products.weighted, nn.Conv2d: products.weighte
 __all__ = ["Builder", "Coded", "Scale", "quantise"]
 
 
-def quantise(graph: Graph, statistics: Statistics, settings: Settings) -> Builder:
+def quantise(graph: Graph, statistics: Statistics, settings: Settings,
+             ranges: Mapping[str, ClipRange] | None = None) -> Builder:
     """All nodes of the converted network (`builder.wires`), and what their values are worth (`builder.scales`).
 
-    The last wire is the output.
+    The last wire is the output. ranges: of coded wires where they are known already, such as learned ones.
     """
-    builder = Builder(graph, statistics, settings)
+    builder = Builder(graph, statistics, settings, found=dict(ranges or {}))
     products.prepare_attention(builder)
     for wire in graph.wires:
         wire = parts.enter(builder, wire)

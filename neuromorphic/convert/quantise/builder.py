@@ -20,6 +20,7 @@ from spikeattn.converted import Encode, Graph, Node, Wire
 
 CODE_READERS = "code"
 STREAM_READERS = "stream"
+STREAM_FINER = 12  # bits that a stream has beyond those of a code: the quietest channel may have a tenth of the range
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,16 @@ class Builder:
 
     def stream_grid(self, name: str) -> float:
         """U of a wire: `stream_bits` bits reach the largest value of the calibration data twice."""
-        low, high = self.statistics.range_of(name)
-        return grid_for(2 * max(abs(low), abs(high)), self.settings.stream_bits)
+        return grid_for(2 * self.largest(name), self.fine_bits(self.settings.stream_bits, STREAM_FINER))
+
+    def fine_bits(self, bits: int, finer: int) -> int:
+        """Bits of a grid: more than `bits` where a code of many levels would have only a few units in a step."""
+        return max(bits, self.levels.bit_length() + finer)
+
+    def largest(self, name: str) -> float:
+        """Largest |value| of a wire on the calibration data, 1 where all were 0."""
+        low, high = self.statistics.range_of(self.measured_as.get(name, name))
+        return max(abs(low), abs(high)) or 1.0
 
 
 def wants_code(layer: nn.Module) -> bool:

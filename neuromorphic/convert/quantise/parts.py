@@ -11,6 +11,7 @@ from neuromorphic.convert.quantise.rows import grid_for
 from spikeattn.converted import (
     Activate,
     Add,
+    CircularMixing,
     Embedding,
     ExactActivation,
     ExactNorm,
@@ -23,15 +24,19 @@ from spikeattn.converted import (
     Normalise,
     Patches,
     Quantise,
+    ReadoutNorm,
     Real,
     Rectify,
     Select,
+    Sum,
     Table,
     ToTokens,
     Wire,
 )
 
 ACTIVATION_BITS = 16  # of a table's output
+ACTIVATION_FINER = 8  # bits that it has at least beyond those of the code behind it
+HEADROOM = 32  # times the largest calibrated value that a norm reads before it saturates
 
 
 def function_of(layer: nn.Module) -> str:
@@ -77,26 +82,34 @@ def add(builder: Builder, wire: Wire) -> None:
     scales = [builder.scales[name] for name in wire.inputs]
     units = [scale.scalar for scale in scales]
     pictures = scales[0].pictures
+    if getattr(wire.layer, "readout", False):
+        builder.add(wire.name, Sum(units=units), wire.inputs, Scale(1.0, real=True))
+        return
     if any(scale.real for scale in scales):
         builder.add(wire.name, Add(shifts=[0, 0], units=units), wire.inputs, Scale(1.0, real=True, pictures=pictures))
         return
-    finer = min(units)
-    shifts = [round(math.log2(unit / finer)) for unit in units]
-    builder.add(wire.name, Add(shifts=shifts, units=units), wire.inputs, Scale(finer, pictures=pictures))
+    grid = max(min(units), builder.stream_grid(wire.name))  # a branch that adds little need not refine the sum
+    shifts = [round(math.log2(unit / grid)) for unit in units]
+    builder.add(wire.name, Add(shifts=shifts, units=units), wire.inputs, Scale(grid, pictures=pictures))
 
 
 def norm(builder: Builder, wire: Wire) -> None:
     layer, scale = wire.layer, builder.scales[wire.inputs[0]]
     weight = double(torch.ones(layer.normalized_shape) if layer.weight is None else layer.weight)
     bias = double(torch.zeros(layer.normalized_shape) if layer.bias is None else layer.bias)
+    if getattr(layer, "readout", False):
+        node = ReadoutNorm(weight=weight, bias=bias, eps=layer.eps, unit=scale.scalar)
+        builder.add(wire.name, node, wire.inputs, Scale(1.0, real=True))
+        return
     if scale.real or builder.settings.norm != "mantissa":
         kind = MeanDeviationNorm if builder.settings.norm == "l1" else ExactNorm
         node = kind(weight=weight, bias=bias, eps=layer.eps, unit=scale.scalar)
         builder.add(wire.name, node, wire.inputs, Scale(1.0, real=True))
         return
     grid = builder.stream_grid(wire.name)
+    most = 2 ** math.ceil(math.log2(HEADROOM * builder.largest(wire.inputs[0]) / scale.scalar))
     node = Norm.of(weight, bias, eps=layer.eps, unit=scale.scalar, grid=grid, bits=builder.settings.norm_bits,
-                   largest=2 ** (builder.settings.stream_bits + 3))
+                   largest=most)
     builder.add(wire.name, node, wire.inputs, Scale(grid))
 
 
@@ -113,15 +126,10 @@ def activation(builder: Builder, wire: Wire) -> None:
         node = ExactActivation(function=function, unit=scale.scalar)
         builder.add(wire.name, node, wire.inputs, Scale(1.0, real=True, pictures=scale.pictures))
         return
-    largest = _largest(builder, wire.inputs[0])
-    grid = grid_for(_largest(builder, wire.name), ACTIVATION_BITS)
+    largest = builder.largest(wire.inputs[0])
+    grid = grid_for(builder.largest(wire.name), builder.fine_bits(ACTIVATION_BITS, ACTIVATION_FINER))
     node = Table.of(function, unit=scale.scalar, largest=largest, grid=grid, bits=builder.settings.table_bits)
     builder.add(wire.name, node, wire.inputs, Scale(grid, pictures=scale.pictures))
-
-
-def _largest(builder: Builder, name: str) -> float:
-    low, high = builder.statistics.range_of(name)
-    return max(abs(low), abs(high), 1e-30)
 
 
 def moved(node) -> Rule:
@@ -173,6 +181,15 @@ def real(builder: Builder, name: str) -> str:
     return "readout"
 
 
+def circular(builder: Builder, wire: Wire) -> None:
+    """CAT's mixing stays in floating point, whatever the settings."""
+    layer = wire.layer
+    node = CircularMixing(units=[builder.scales[name].scalar for name in wire.inputs], heads=layer.heads,
+                          orientation=layer.orientation, causal=layer.causal, normaliser=layer.normaliser,
+                          implementation=layer.implementation)
+    builder.add(wire.name, node, wire.inputs, Scale(1.0, real=True))
+
+
 to_tokens = moved(lambda layer: ToTokens())
 flatten = moved(lambda layer: Flatten())
 
@@ -180,5 +197,5 @@ RULES = {
     nn.LayerNorm: norm, nn.GELU: activation, nn.ReLU: activation, nn.SiLU: activation, nn.Tanh: activation,
     nn.Sigmoid: activation, nn.MaxPool2d: max_pool, nn.Flatten: flatten, layers.Embedding: embedding,
     layers.Patches: patches, layers.ToTokens: to_tokens, layers.Add: add, layers.Select: select,
-    layers.MeanPool: mean_pool, layers.Normalise: normalise,
+    layers.MeanPool: mean_pool, layers.Normalise: normalise, layers.CircularAttention: circular,
 }  # fmt: skip

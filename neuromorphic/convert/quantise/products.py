@@ -6,12 +6,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from neuromorphic.convert.layers import SoftmaxAttention
+from neuromorphic.convert.layers import Embedding, Patches, SoftmaxAttention
 from neuromorphic.convert.quantise.builder import CODE_READERS, Builder, Scale, bias_of, double
 from neuromorphic.convert.quantise.rows import Rows, for_code, for_stream
-from spikeattn.converted import Analog, Attention, Conv2d, Linear, Wire
+from spikeattn.converted import Analog, Attention, Conv2d, Graph, Linear, Wire
 
-FRACTION = 10  # binary places for the row sum of an attention: up to 1024 keys
+FREE = 2**16  # keys that an attention must be able to sum where no table of positions ends its input
 
 
 def prepare_attention(builder: Builder) -> None:
@@ -48,6 +48,20 @@ def score_shift(unit: Tensor) -> Tensor:
     return torch.floor(-torch.log2(unit) + 1e-9).to(torch.int64)
 
 
+def fraction(graph: Graph) -> int:
+    """Binary places for the row sums of attention: log2 of the longest input that the network takes.
+
+    As many tokens as a table of positions has rows (and class tokens stand before them), else 65,536.
+    """
+    longest = FREE
+    for wire in graph.wires:
+        positions = getattr(wire.layer, "positions", None)
+        if isinstance(wire.layer, (Embedding, Patches)) and positions is not None:
+            prefix = getattr(wire.layer, "prefix", None)
+            longest = len(positions) + (0 if prefix is None else len(prefix))
+    return max(longest - 1, 1).bit_length()
+
+
 def attention(builder: Builder, wire: Wire) -> None:
     layer, settings = wire.layer, builder.settings
     q, k, v = (builder.coded(name) for name in wire.inputs[:3])
@@ -55,7 +69,8 @@ def attention(builder: Builder, wire: Wire) -> None:
     exact = settings.normaliser == "exact"
     node = Attention(
         score_shift=torch.round(-torch.log2(unit)).to(torch.int64), heads=layer.heads, base=builder.coding.base,
-        levels=builder.levels, normaliser=settings.normaliser, window=settings.window, fraction=FRACTION,
+        levels=builder.levels, normaliser=settings.normaliser, window=settings.window,
+        fraction=fraction(builder.graph),
         causal=layer.causal, value_step=v.step if exact else None,
     )
     scale = Scale(1.0, real=True) if exact else Scale(v.step * 2.0**-node.places)

@@ -76,7 +76,11 @@ def for_stream(weight: Tensor, bias: Tensor, grid: float, *, bits: int, levels: 
 def _rows(weight: Tensor, bias: Tensor, unit: Tensor, shift: Tensor, threshold: Tensor | None, levels: int,
           spike: int) -> Rows:
     per_row = unit.view(-1, *(1,) * (weight.ndim - 1))
-    whole = torch.round(weight / per_row).to(torch.int16)
+    whole = torch.round(weight / per_row)
+    if not bool((whole.abs() <= torch.iinfo(torch.int16).max).all()):
+        raise ValueError(f"convert: rows of weights must fit 16 bits, got {float(whole.abs().max()):g}: what the layer "
+                         "gave on the calibration data is far too small for its weights. Calibrate on other data.")
+    whole = whole.to(torch.int16)
     sums = int(whole.abs().to(torch.int64).flatten(1).sum(1).max())
     return Rows(whole, torch.round(bias / unit).to(torch.int64), shift, threshold, sums * spike, sums * levels)
 

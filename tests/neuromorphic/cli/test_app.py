@@ -10,8 +10,8 @@ import pytest
 import neuromorphic.cli
 from neuromorphic.cli.app import app
 
-VERBS = [("demo",), ("models",), ("train",), ("evaluate",), ("import-checkpoint",), ("energy",), ("energy", "report"),
-         ("energy", "compare"), ("energy", "profiles")]
+VERBS = [("demo",), ("models",), ("train",), ("convert",), ("evaluate",), ("import-checkpoint",), ("energy",),
+         ("energy", "report"), ("energy", "compare"), ("energy", "profiles")]
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)

@@ -505,6 +505,12 @@ def test_wrong_arguments():
         verify(adapt(poisoned), [{"tokens": torch.randn(1, 2, 32)}])
 
 
+def test_a_sentence_transformer_is_opened_from_its_directory(monkeypatch):
+    monkeypatch.setattr(Functional, "__module__", "sentence_transformers.SentenceTransformer")
+    with pytest.raises(ValueError, match="must be given as its directory"):
+        adapt(Functional())
+
+
 def test_a_half_precision_model_is_read_in_float32():
     adapted = adapt(built("BertModel").half())
     assert {value.dtype for value in adapted.graph.parameters()} == {torch.float32}

@@ -286,3 +286,18 @@ def test_the_lif_op_by_itself_costs_what_the_neuron_costs():
 def test_every_op_of_ours_is_known():
     forward = {f"spikeattn::{op.name}" for op in OPS if not op.name.endswith("_backward")}
     assert len(forward) >= 7 and forward <= COUNTERS.keys() | FREE
+
+
+def test_levels_of_a_normalised_integer_neuron_are_levels():
+    """k / D is the level k times a step that folds into the weights: D unit spikes at most, never a real number."""
+    from spikeattn.blocks import SpikingSequential
+    from spikeattn.neurons import ILIF
+
+    x = torch.tensor([[[1.0, 2.0, 0.2, 9.0]]])
+    rows = {}
+    for normalise in (False, True):
+        torch.manual_seed(0)
+        layer = SpikingSequential(ILIF(levels=4, normalise=normalise), nn.Linear(4, 3, bias=False))
+        rows[normalise] = next(row for row in trace(layer, x, timesteps=1).rows if row.op == "linear")
+    assert rows[True].left.kind == "graded" and rows[True].left_units == 3 * (1 + 2 + 0 + 4)
+    assert rows[True] == rows[False]

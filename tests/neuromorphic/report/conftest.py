@@ -1,10 +1,21 @@
 """A report made by hand: small numbers that can be checked on paper, and names that can be hostile."""
 
+import base64
+import json
+import os
+import select
+import shutil
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from neuromorphic.energy.bill import Bill, Line, Price, Profile, Rule
 from neuromorphic.ledger import Coverage, Emission, Ledger, ModelInfo, Operand, Row, Touch
 from neuromorphic.report import Entry, Report
+from neuromorphic.report.record import Checkpoint, Data, Provenance, Spread
 
 SAMPLES, STEPS = 10, 4
 FP32 = {"MAC": 4.6, "AC": 0.9, "ADD": 0.9, "MUL": 3.7, "SHIFT": 0.13, "CMP": 0.9, "EXP": 22.0, "DIV": 26.3,
@@ -47,7 +58,8 @@ def make_bills(ledger: Ledger, counts, profiles=PROFILES) -> tuple[Bill, ...]:
     return tuple(bills)
 
 
-def make_spiking(label: str, *, bipolar: bool, blocks: int = 2, prefix: str = "", uncovered: bool = False) -> Entry:
+def make_spiking(label: str, *, bipolar: bool, blocks: int = 2, prefix: str = "", uncovered: bool = False,
+                 profiles=PROFILES) -> Entry:
     counts = [(f"{prefix}stem.conv", "conv", "MAC", 65_536), (f"{prefix}stem.neuron", "neuron", "ADD", 4096)]
     emissions = [make_emission(f"{prefix}stem.neuron", 0, (18, 24, 22, 23))]
     rows = [Row(f"{prefix}stem.conv", "conv", steps=STEPS, dense=65_536 * SAMPLES,
@@ -83,7 +95,7 @@ def make_spiking(label: str, *, bipolar: bool, blocks: int = 2, prefix: str = ""
     model = ModelInfo("spikingformer_digits_2_64", "Spikingformer", 80_394, STEPS, (1, 8, 8),
                       "bsa" if bipolar else "ssa", labelled=SAMPLES, correct=9)
     ledger = Ledger(model, SAMPLES, tuple(rows), tuple(emissions), coverage)
-    return Entry(label, make_bills(ledger, counts), training="trained for 30 epochs on digits, seed 0")
+    return Entry(label, make_bills(ledger, counts, profiles), training="trained for 30 epochs on digits, seed 0")
 
 
 def make_ann(label: str, attention: str) -> Entry:
@@ -112,9 +124,167 @@ def report() -> Report:
 
 @pytest.fixture
 def hostile():
-    """A report whose label, layers, title, notes and operations are the payload."""
+    """A report whose labels, layers, title, notes, operations, profile, data and command are the payload."""
     def build(payload: str) -> Report:
-        entry = make_spiking(payload, bipolar=True, prefix=payload + ".", uncovered=True)
-        entries = Entry(payload, entry.bills, training=payload), make_ann("softmax ANN", "softmax")
-        return Report(entries, payload, (payload,))
+        profiles = PROFILES[0], replace(PROFILES[1], name=payload, title=payload, source=payload, date=payload)
+        entry = make_spiking(payload, bipolar=True, prefix=payload + ".", uncovered=True, profiles=profiles)
+        known = {"training": payload, "data": Data(payload, payload, 1, payload),
+                 "checkpoint": Checkpoint(payload, payload)}
+        entries = Entry(payload, entry.bills, **known), make_ann("softmax ANN", "softmax")
+        return Report(entries, payload, (payload,), provenance=Provenance(command=payload))
     return build
+
+
+@pytest.fixture
+def spiking():
+    """Builds an entry: `spiking(label, bipolar=True, blocks=2)`."""
+    return make_spiking
+
+
+@pytest.fixture
+def many():
+    """40 samples, 8 of whose energies differ: what a run sample by sample records."""
+    return Spread(PROFILES[0].name, tuple(1e-3 * (1 + 0.01 * (index % 8)) for index in range(40)))
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-extensions",
+           "--disable-background-networking", "--hide-scrollbars", "--remote-debugging-pipe", "about:blank")
+PATIENCE_S = 60
+
+
+def find_browser() -> str | None:
+    """The browser's program, None where there is none."""
+    return next((found for name in BROWSERS if (found := shutil.which(name))), None)
+
+
+class Browser:
+    """One page of a headless Chromium. What it said on the console and what it asked of the network are kept.
+
+    `--remote-debugging-pipe` speaks the DevTools protocol as JSON messages that end in a zero byte, read from file
+    descriptor 3 and written to 4: nothing but the standard library is needed.
+    """
+
+    def __init__(self, program: str, profile: Path):
+        (theirs_in, self._to), (self._from, theirs_out) = os.pipe(), os.pipe()
+
+        def hand_over() -> None:  # both ends away from 3 and 4 first, so that neither covers the other
+            a, b = os.dup(theirs_in), os.dup(theirs_out)
+            os.dup2(a, 3)
+            os.dup2(b, 4)
+
+        with open(profile.with_suffix(".log"), "wb") as log:
+            self._process = subprocess.Popen([program, f"--user-data-dir={profile}", *OPTIONS], stderr=log, stdout=log,
+                                             preexec_fn=hand_over, close_fds=False)
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self._bytes, self._number, self._session = b"", 0, None
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self._loaded = False
+        target = self.send("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.send(f"{domain}.enable")
+
+    def send(self, method: str, **params) -> dict:
+        """Ask, and wait for the answer."""
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._to, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._next()
+            if answer.get("id") == self._number:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']}")
+                return answer["result"]
+
+    def _next(self) -> dict:
+        end = time.monotonic() + PATIENCE_S
+        while b"\0" not in self._bytes:
+            ready, _, _ = select.select([self._from], [], [], max(0.0, end - time.monotonic()))
+            chunk = os.read(self._from, 1 << 16) if ready else b""
+            if not chunk:
+                raise RuntimeError(f"Chromium said nothing for {PATIENCE_S} s or ended")
+            self._bytes += chunk
+        one, self._bytes = self._bytes.split(b"\0", 1)
+        message = json.loads(one)
+        self._note(message.get("method"), message.get("params", {}))
+        return message
+
+    def _note(self, method: str | None, params: dict) -> None:
+        if method == "Runtime.exceptionThrown":
+            self.complaints.append(str(params["exceptionDetails"].get("exception", params)))
+        elif method == "Runtime.consoleAPICalled":
+            self.complaints.append(f"console.{params['type']}: {params['args']}")
+        elif method == "Log.entryAdded":
+            self.complaints.append(f"{params['entry']['source']}: {params['entry']['text']}")
+        elif method == "Page.javascriptDialogOpening":
+            self.complaints.append(f"dialog: {params['message']}")
+        elif method == "Network.requestWillBeSent":
+            self.requests.append(params["request"]["url"])
+        elif method == "Page.loadEventFired":
+            self._loaded = True
+
+    def open(self, page: Path, width: int, height: int = 900, dark: bool = False) -> None:
+        """Show a file at a size, as a phone below 600 pixels, and wait until it has loaded."""
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
+                  mobile=width < 600)
+        self.media("screen", dark)
+        self._loaded = False
+        self.send("Page.navigate", url=page.as_uri())
+        while not self._loaded:
+            self._next()
+
+    def media(self, kind: str, dark: bool = False) -> None:
+        """Screen or print, light or dark."""
+        self.send("Emulation.setEmulatedMedia", media=kind,
+                  features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+
+    def run(self, script: str):
+        """The value of an expression in the page; a promise is waited for."""
+        found = self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in found:
+            raise RuntimeError(str(found["exceptionDetails"]))
+        return found["result"].get("value")
+
+    def press(self, key: str) -> None:
+        """A key, as from a keyboard."""
+        codes = {"Tab": 9, "Escape": 27, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+        for kind in ("keyDown", "keyUp"):
+            self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key])
+
+    def hover(self, x: float, y: float) -> None:
+        self.send("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def picture(self, path: Path) -> None:
+        """The whole page as PNG."""
+        found = self.send("Page.captureScreenshot", captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(found["data"]))
+
+    def close(self) -> None:
+        self._session = None
+        try:
+            self.send("Browser.close")
+        except (RuntimeError, OSError):
+            pass
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._to)
+        os.close(self._from)
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """A headless Chromium that is closed afterwards; skips where there is none."""
+    program = find_browser()
+    if program is None:
+        pytest.skip("no Chromium here")
+    opened = Browser(program, tmp_path / "chromium")
+    yield opened
+    opened.close()
