@@ -167,7 +167,7 @@ def _run(model: nn.Module, batch: Batch, axis: int, timesteps: int | None) -> Le
             if tensor is not None:
                 facts.note(tensor, constant=True)
     for tensor in batch.tensors:
-        facts.note(tensor, reads_input=True)
+        facts.note(tensor, reads_input=not getattr(model, "reads_input_once", False))
     if axis == 1:
         facts.note_time(x)
     forget(modules.values())
@@ -209,7 +209,7 @@ def _describe(model: nn.Module, batch: Batch, timesteps: int, axis: int, out: An
     return ModelInfo(
         name=str(getattr(config, "name", None) or getattr(named, "__name__", type(model).__name__)),
         class_name=type(model).__name__,
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=getattr(model, "parameter_count", None) or sum(p.numel() for p in model.parameters()),
         timesteps=timesteps,
         input_shape=tuple(size for a, size in enumerate(batch.x.shape) if a != axis),
         attention=attention if attention is None or isinstance(attention, str) else _attention_name(attention),

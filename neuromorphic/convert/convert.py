@@ -47,6 +47,8 @@ def convert(
     (torch.Size([2, 3]), 5, 'spike-driven')
     """
     chosen = Settings(timesteps=timesteps, coding=coding, weights=weights, **settings)
+    if finetune_data is not None and not finetune:
+        raise ValueError("convert: finetune_data needs finetune, the number of steps, got 0. 200 is a short tuning.")
     prepared = prepare(model, calibration, evaluation=evaluation, metric=metric, samples=samples, progress=progress)
     tuned = tune(prepared, chosen, finetune, finetune_data, progress=progress) if finetune else None
     built, seconds = _timed(prepared, chosen, tuned)
@@ -63,6 +65,8 @@ def convert_sweep(
     One pass over the calibration data serves all of them. A code that can be read at any time is converted once, for
     the largest T, and read after each of the others.
     """
+    if not timesteps:
+        raise ValueError("convert_sweep: timesteps must hold at least one T, got none. 1 to 8 is usual.")
     prepared = prepare(model, calibration, evaluation=evaluation, metric=metric, samples=samples, progress=progress)
     chosen = Settings(timesteps=reported, coding=coding, weights=weights, **settings)
     built, seconds = _timed(prepared, chosen)
@@ -93,8 +97,10 @@ def trial(prepared: Prepared, name: str, settings: Settings, progress: Progress 
     model = built.model
     outcome = evaluate(prepared, model.codes, f"evaluate {name}", progress) if prepared.evaluation else None
     _, spikes = measure_sites(built.builder, model, prepared.graph, _some(prepared))
+    snn, ann = ledgers(prepared, model)
     return Trial(
         name=name, settings=settings.to_dict(), latency_steps=model.latency_steps, spikes=spikes,
+        float_free=purity(snn, model).float_free, energy=energies(snn, ann),
         score=outcome and score(outcome), difference=outcome and difference(prepared.ann, outcome),
         fidelity=outcome and fidelity(prepared.ann, outcome),
     )

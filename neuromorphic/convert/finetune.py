@@ -42,7 +42,8 @@ MOST_SHARED = 0.5  # of the samples; data that overlaps more with the evaluation
 class Tuned:
     """What was learned. ranges: of the coded wires. graph, statistics: where the weights were tuned as well.
 
-    source, sha256, samples: of the data. shared: how many of its samples are among the evaluation data.
+    source, sha256, samples: of the data. shared: how many of its samples are among the evaluation data. rates: of
+    learning, of the scales and of the weights, at the first step.
     losses: mean of the first and the last tenth of each half, {"hidden": (first, last), "output": (first, last)}.
     """
 
@@ -53,6 +54,7 @@ class Tuned:
     sha256: str
     samples: int
     shared: int
+    rates: tuple[float, float] = (RATE, WEIGHT_RATE)
     graph: Graph | None = None
     statistics: Statistics | None = None
     losses: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -61,12 +63,14 @@ class Tuned:
     @property
     def provenance(self) -> str:
         what = "scales" if self.graph is None else "scales and weights"
-        return (f"fine-tuned: {self.steps} steps of distillation of {what} on {self.source} (sha256 {self.sha256})")
+        return f"fine-tuned: {self.steps} steps of distillation of {what} on {self.source} (sha256 {self.sha256})"
 
     def record(self) -> dict[str, Any]:
         """As plain data."""
-        return {"steps": self.steps, "seed": self.seed, "weights": self.graph is not None, "source": self.source,
-                "sha256": self.sha256, "samples": self.samples, "shared": self.shared, "losses": self.losses}
+        return {"steps": self.steps, "seed": self.seed, "rate": self.rates[0],
+                "weight_rate": None if self.graph is None else self.rates[1], "source": self.source,
+                "sha256": self.sha256, "samples": self.samples, "shared": self.shared,
+                "losses": {name: list(ends) for name, ends in self.losses.items()}}
 
 
 def finetune(prepared: Prepared, settings: Settings, steps: int, data: Any = None, *, weights: bool = False,
@@ -91,10 +95,11 @@ def finetune(prepared: Prepared, settings: Settings, steps: int, data: Any = Non
         names = list(prepared.statistics.sites)
         statistics = calibrate(student, prepared.calibration, names)  # before the steps are read: values have moved
         graph = Graph(student.inputs, student.wires, student.output)
-    return Tuned(student.ranges(), steps, seed, chosen.source, chosen.sha256, chosen.items, shared, graph, statistics,
-                 losses, time.perf_counter() - begun)
+    return Tuned(student.ranges(), steps, seed, chosen.source, chosen.sha256, chosen.items, shared, (rate, weight_rate),
+                 graph, statistics, losses, time.perf_counter() - begun)
 
 
+@torch.enable_grad()
 def _learn(student: FakeQuantised, teacher: Graph, data: Data, steps: int, seed: int, weights: bool,
            rates: tuple[float, float], progress: Progress) -> dict[str, tuple[float, float]]:
     groups = [{"params": list(student.steps), "lr": rates[0]}]

@@ -62,7 +62,12 @@ def prepare(model: nn.Module | str | Path, calibration: Any, *, evaluation: Any 
     reader = data_reader(source, adapted, batch_size)
     data = reader(calibration, limit=samples)
     taken = [batch.inputs for _, batch in zip(range(CHECKED), data, strict=False)]
-    equality = verify(adapted, taken)
+    try:
+        equality = verify(adapted, taken)
+    except (RuntimeError, IndexError) as error:
+        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in taken[0].items())
+        raise ValueError(f"convert: the calibration data must fit the model, got {shapes}: "
+                         f"{str(error).strip().splitlines()[0]}. Check its size, or the vocabulary.") from error
     graph = without_key_bias(adapted.graph).float()  # as the data is
     begun = time.perf_counter()
     features = [name for name, value in taken[0].items() if value.is_floating_point()]

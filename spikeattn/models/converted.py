@@ -21,7 +21,7 @@ from torch import Tensor
 
 from spikeattn.converted import NODES, Encode, Graph, Product, Schedule, Wire, schedule
 from spikeattn.converted.graph import Watch, arguments
-from spikeattn.models.config import ModelConfig
+from spikeattn.models.config import ModelConfig, Part
 from spikeattn.models.model import SpikingModel
 from spikeattn.types import State, detach_state
 
@@ -39,6 +39,8 @@ class ConvertedConfig(ModelConfig):
     dim: int = 1
     depth: int = 1
     heads: int = 1
+    attention: tuple[Part, ...] = (Part("softmax"),)  # attention and activation are those of the source
+    neuron: Part = Part("gelu")
     inputs: tuple[str, ...] = ("pixels",)
     output: str = ""
     output_size: int = 1
@@ -78,12 +80,19 @@ class ConvertedModel(SpikingModel):
     """
 
     config_class = ConvertedConfig
+    reads_input_once = True  # the stem is no time step: it meets the input a single time
     citation = "wang2025bsa"
 
     def __init__(self, config: ConvertedConfig, graph: Graph | None = None):
         super().__init__(config)
         self.network = graph or Graph(config.inputs, [_wire(record) for record in config.wires], config.output)
         self.schedule: Schedule = schedule(self.network.wires)
+
+    @property
+    def parameter_count(self) -> int:
+        """Numbers that came from the source's parameters, as integers now: weights, biases, tables of words, norms."""
+        names = ("weight", "bias", "words", "positions", "segments", "prefix", "gamma", "beta")
+        return sum(value.numel() for name, value in self.named_buffers() if name.rpartition(".")[2] in names)
 
     @property
     def stages(self) -> int:
@@ -127,7 +136,12 @@ class ConvertedModel(SpikingModel):
     def named(self, x: Inputs | None, inputs: Mapping[str, Tensor] = MappingProxyType({})) -> Mapping[str, Tensor]:
         """Inputs by name: a bare tensor is the first of them."""
         given = {} if x is None else x if isinstance(x, Mapping) else {self.config.inputs[0]: x}
-        return {**given, **inputs}
+        found = {**given, **inputs}
+        pixels = found.get("pixels")
+        if pixels is not None and pixels.ndim != 4:
+            raise ValueError(f"ConvertedModel: pixels must be (B, C, Y, X), got {tuple(pixels.shape)}. It makes its "
+                             "own time steps; show a picture once.")
+        return found
 
     def stream_features(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         raise NotImplementedError("ConvertedModel.stream_features: use stream; a converted network has one read-out.")

@@ -82,7 +82,7 @@ class Builder:
     def __post_init__(self) -> None:
         self.coding = CODINGS[self.settings.coding]
         self.levels = self.coding.levels(self.settings.timesteps)
-        self.spike = max(self.coding.weights(self.settings.timesteps)) if self.coding.graded else 1
+        self.spike = self.levels if self.coding.graded else 1  # the largest spike
         self.bits = WEIGHTS[self.settings.weights]
 
     def add(self, name: str, node: Node, inputs: tuple[str, ...], scale: Scale) -> None:

@@ -236,3 +236,24 @@ def test_bad_settings_are_named(encoder, features, changes, message):
 
 def test_settings_are_plain_data():
     assert Settings(**Settings(timesteps=5).to_dict()) == Settings(timesteps=5)
+
+
+def test_a_sweep_needs_a_number_of_steps(vit):
+    with pytest.raises(ValueError, match="at least one T"):
+        convert_sweep(vit, PICTURES, timesteps=())
+
+
+def test_a_converted_network_makes_its_own_steps(vit):
+    snn, _ = convert(vit, PICTURES, timesteps=2)
+    with pytest.raises(ValueError, match="own time steps"):
+        snn(PICTURES[:2].expand(2, 2, 1, 8, 8))
+
+
+def test_the_stem_of_a_converted_network_is_charged_once(vit):
+    snn, report = convert(vit, PICTURES, timesteps=4)
+    ledger = trace(snn, PICTURES[:2])
+    stem = next(row for row in ledger.rows if row.op == "conv" and "convs.0" in row.scope)
+    found = {row.name: row.count for row in report.purity.rows}
+    assert not stem.reads_input and stem.dense > 0
+    twice = trace(vit, PICTURES[:2])
+    assert stem.dense == next(row for row in twice.rows if row.op == "conv").dense and found["X6"] > 0

@@ -1,6 +1,7 @@
 """Fine-tuning learns the network that is built, helps where words are short, and never sees the evaluation data."""
 
 import copy
+import json
 
 import pytest
 import torch
@@ -122,8 +123,7 @@ def test_scores_keep_a_power_of_two_for_a_unit(prepared, coding):
 @torch.no_grad()
 def test_ranges_keep_their_groups(prepared, per_channel):
     settings = Settings(timesteps=2, per_channel=per_channel)
-    with torch.enable_grad():
-        tuned = finetune(prepared, settings, 4, rate=0.1)
+    tuned = finetune(prepared, settings, 4, rate=0.1)
     before = build(prepared, settings).builder.found
     assert tuned.ranges.keys() <= before.keys()
     for name, found in tuned.ranges.items():
@@ -138,8 +138,7 @@ def test_spikes_and_code_words_of_a_tuned_network_give_the_same_bits(coding):
     torch.manual_seed(1)
     pictures = torch.rand(32, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     vit = create_model("vit_tiny").eval()
-    with torch.enable_grad():
-        snn, report = convert(vit, pictures, timesteps=2, coding=coding, finetune=3)
+    snn, report = convert(vit, pictures, timesteps=2, coding=coding, finetune=3)
     assert torch.equal(snn(pictures), snn.codes(pictures)) and report.same_bits == 32
     plain = convert(vit, pictures, timesteps=2, coding=coding)[0]
     assert not torch.equal(plain.codes(pictures), snn.codes(pictures))
@@ -167,10 +166,11 @@ def test_the_record_says_what_was_done(tmp_path):
     model, more = Tokens().eval(), features(2)
     snn, report = convert(model, features(0), timesteps=2, finetune=2, finetune_data=more)
     record = report.settings["finetune"]
-    assert record["steps"] == 2 and record["samples"] == 64 and record["weights"] is False
+    assert record["steps"] == 2 and record["samples"] == 64 and record["weight_rate"] is None and record["shared"] == 0
     where = f"Tensor in memory (sha256 {record['sha256']})"
     assert report.provenance == f"fine-tuned: 2 steps of distillation of scales on {where}"
     assert record["sha256"] != report.calibration["sha256"] and report.seconds["finetune"] > 0
+    assert json.loads(json.dumps(report.settings)) == report.settings
     snn.save_pretrained(tmp_path / "snn")
     loaded = from_pretrained(tmp_path / "snn")
     assert loaded.config.provenance == report.provenance and "fine-tuned" in (tmp_path / "snn/README.md").read_text()
@@ -196,6 +196,11 @@ def test_the_evaluation_data_is_refused():
 def test_bad_steps_are_named(prepared, steps):
     with pytest.raises(ValueError, match="steps must be a whole number"):
         finetune(prepared, Settings(timesteps=2), steps)
+
+
+def test_data_without_steps_is_refused():
+    with pytest.raises(ValueError, match="finetune_data needs finetune"):
+        convert(Tokens(), features(0), finetune_data=features(2))
 
 
 def test_the_gradient_of_a_step_is_that_of_learned_step_sizes():
