@@ -48,7 +48,17 @@ def environment() -> dict[str, Any]:
     found = {distribution.metadata["Name"]: distribution.version for distribution in metadata.distributions()}
     return {"cpu": names[0] if names else platform.processor(), "cpus": os.cpu_count(),
             "threads": torch.get_num_threads(), "load_average": round(os.getloadavg()[0], 1),
-            "python": platform.python_version(), "versions": {name: found.get(name) for name in PACKAGES}}
+            "python": platform.python_version(), "code_sha256": code_hash(),
+            "versions": {name: found.get(name) for name in PACKAGES}}
+
+
+def code_hash() -> str:
+    """Of the converter and of what it builds, so that a stored figure belongs to one state of the code."""
+    digest = hashlib.sha256()
+    for folder in ("neuromorphic/convert", "spikeattn/converted", "spikeattn/codings", "spikeattn/ops"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def weights_hash(model: nn.Module) -> str:

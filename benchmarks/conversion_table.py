@@ -90,14 +90,15 @@ def stock(result: dict[str, Any]) -> str:
 def sweep(result: dict[str, Any]) -> str:
     report = result["report"]
     lines = ["| conversion | latency | spearman (difference, paired 95 %) | cosine with the ANN | spikes per value | "
-             "floor, weights, normaliser, norm, activation |", "|" + "---|" * 6]
+             "µJ, fp32 | µJ, int8 | floor, weights, normaliser, norm, activation |", "|" + "---|" * 8]
     for trial in (*report["sweep"], *report["ablation"]):
         used = trial["settings"]
         settings = ", ".join(str(used[key]) for key in ("floor", "weights", "normaliser", "norm", "activation"))
+        prices = [micro(one["snn_mj"]) for one in trial["energy"]] or ["", ""]
         count = f"{trial['spikes']:.2f}" if trial["spikes"] is not None else ""
         lines.append(f"| {trial['name']} | {trial['latency_steps']} | {figure(trial['score']['value'], 'spearman')} "
                      f"({change(trial['difference'], 'spearman')}) | {near(trial['fidelity'])} | {count} | "
-                     f"{settings} |")
+                     f"{' | '.join(prices)} | {settings} |")
     return "\n".join(lines)
 
 
