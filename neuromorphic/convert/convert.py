@@ -82,8 +82,8 @@ def convert_sweep(
 def ablations(settings: Settings) -> list[tuple[str, Settings]]:
     """From the code alone to everything, one part after the other; as a control, integers with exact functions."""
     exact = replace(settings, **ALL_EXACT)
-    names = {"normaliser": "+ Shiftmax", "norm": "+ integer norm", "activation": "+ table",
-             "weights": "+ integer weights"}
+    names = {"weights": "+ integer weights",  # first: behind real weights norms and tables would have no integers
+             "normaliser": "+ Shiftmax", "norm": "+ integer norm", "activation": "+ table"}
     chain, found = exact, [("code alone", exact)]
     for field, name in names.items():
         chain = replace(chain, **{field: getattr(settings, field)})

@@ -42,8 +42,8 @@ MOST_SHARED = 0.5  # of the samples; data that overlaps more with the evaluation
 class Tuned:
     """What was learned. ranges: of the coded wires. graph, statistics: where the weights were tuned as well.
 
-    source, sha256, samples: of the data. shared: how many of its samples are among the evaluation data. rates: of
-    learning, of the scales and of the weights, at the first step.
+    source, sha256, samples: of the data. shared: how many of its samples are among the evaluation data, too, and were
+    left out. rates: of learning, of the scales and of the weights, at the first step.
     losses: mean of the first and the last tenth of each half, {"hidden": (first, last), "output": (first, last)}.
     """
 
@@ -84,23 +84,25 @@ def finetune(prepared: Prepared, settings: Settings, steps: int, data: Any = Non
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ValueError(f"finetune: steps must be a whole number from 1 up, got {steps!r}. 200 is a short tuning.")
     chosen = prepared.calibration if data is None else data_reader(prepared.source, prepared.adapted, batch_size)(data)
-    shared = _check(chosen, prepared.evaluation)
+    rows = _unseen(chosen, prepared.evaluation)
+    shared = chosen.items - sum(int(some.sum()) for some in rows)
     begun = time.perf_counter()
     with torch.no_grad():
         builder = quantise(prepared.graph, prepared.statistics, settings)
     student = FakeQuantised(prepared.graph, builder)
-    losses = _learn(student, prepared.graph, chosen, steps, seed, weights, (rate, weight_rate), progress)
+    batches, rates = _batches(chosen, rows, seed), (rate, weight_rate)
+    losses = _learn(student, prepared.graph, batches, steps, weights, rates, progress)
     graph = statistics = None
     if weights:
         names = list(prepared.statistics.sites)
         statistics = calibrate(student, prepared.calibration, names)  # before the steps are read: values have moved
         graph = Graph(student.inputs, student.wires, student.output)
-    return Tuned(student.ranges(), steps, seed, chosen.source, chosen.sha256, chosen.items, shared, (rate, weight_rate),
-                 graph, statistics, losses, time.perf_counter() - begun)
+    return Tuned(student.ranges(), steps, seed, chosen.source, chosen.sha256, chosen.items, shared, rates, graph,
+                 statistics, losses, time.perf_counter() - begun)
 
 
 @torch.enable_grad()
-def _learn(student: FakeQuantised, teacher: Graph, data: Data, steps: int, seed: int, weights: bool,
+def _learn(student: FakeQuantised, teacher: Graph, batches: Iterator[dict[str, Tensor]], steps: int, weights: bool,
            rates: tuple[float, float], progress: Progress) -> dict[str, tuple[float, float]]:
     groups = [{"params": list(student.steps), "lr": rates[0]}]
     if weights:
@@ -114,7 +116,7 @@ def _learn(student: FakeQuantised, teacher: Graph, data: Data, steps: int, seed:
     hidden, watched = math.ceil(HIDDEN_SHARE * steps), _watched(student)
     wanted = _logits if isinstance(student[student.output], nn.Linear) else _embedding
     found: list[float] = []
-    for done, inputs in zip(range(steps), _batches(data, seed), strict=False):
+    for done, inputs in zip(range(steps), batches, strict=False):
         loss = (_hidden(student, teacher, inputs, watched) if done < hidden else
                 _output(student, teacher, inputs, wanted))
         optimiser.zero_grad(set_to_none=True)
@@ -129,13 +131,15 @@ def _learn(student: FakeQuantised, teacher: Graph, data: Data, steps: int, seed:
     return {name: _ends(part) for name, part in (("hidden", found[:hidden]), ("output", found[hidden:])) if part}
 
 
-def _batches(data: Data, seed: int) -> Iterator[dict[str, Tensor]]:
-    """Inputs of batches, all of them in a new order in every pass, for ever."""
+def _batches(data: Data, rows: list[Tensor], seed: int) -> Iterator[dict[str, Tensor]]:
+    """Those rows of the batches, all batches in a new order in every pass, for ever."""
     generator = torch.Generator().manual_seed(seed)
     starts = (0, *data.cuts)
     while True:
         for place in torch.randperm(len(data.cuts), generator=generator).tolist():
-            yield data.collate(data.order[starts[place]:starts[place + 1]].tolist())
+            if rows[place].any():
+                inputs = data.collate(data.order[starts[place]:starts[place + 1]].tolist())
+                yield {name: value[rows[place]] for name, value in inputs.items()}
 
 
 def _weights(student: FakeQuantised) -> list[nn.Parameter]:
@@ -187,18 +191,16 @@ def _logits(y: Tensor, target: Tensor) -> Tensor:
     return divergence + _relative(y, target)
 
 
-def _check(data: Data, evaluation: Data | None) -> int:
-    """How many samples are among the evaluation data, of which tuning must not see much."""
-    if evaluation is None:
-        return 0
-    shared = data.items
-    if data.sha256 != evaluation.sha256:
-        known = {digest for batch in evaluation for digest in sample_digests(batch.inputs)}
-        shared = sum(digest in known for batch in data for digest in sample_digests(batch.inputs))
-    if shared > MOST_SHARED * data.items:
+def _unseen(data: Data, evaluation: Data | None) -> list[Tensor]:
+    """Which samples of each batch may be learned from: those that are not among the evaluation data."""
+    known = set() if evaluation is None else {
+        digest for batch in evaluation for digest in sample_digests(batch.inputs)}
+    found = [torch.tensor([digest not in known for digest in sample_digests(batch.inputs)]) for batch in data]
+    shared = data.items - sum(int(rows.sum()) for rows in found)
+    if evaluation is not None and (data.sha256 == evaluation.sha256 or shared > MOST_SHARED * data.items):
         raise ValueError(f"finetune: the data must not be the evaluation data, got {data.source} of which {shared} of "
                          f"{data.items} samples are in {evaluation.source}. Tune on other data.")
-    return shared
+    return found
 
 
 def _ends(losses: list[float]) -> tuple[float, float]:

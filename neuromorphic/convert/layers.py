@@ -4,7 +4,7 @@
     Patches            x = [prefix; flatten(conv pixels) + positions]                   stem
     SoftmaxAttention   y = softmax(scale Q K^T + mask) V                                per head
     CircularAttention  y = the FFT mixing of spikeattn's CAT                            stays float
-    Add, Scale, Select, MeanPool, Normalise, ToTokens                                   as named
+    Add, Select, MeanPool, Normalise, ToTokens                                   as named
 
 Everything else is torch's own: Linear, Conv2d, LayerNorm, GELU, ReLU, SiLU, Tanh, Sigmoid, MaxPool2d, Flatten.
 """
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from spikeattn.attention import CircularAttention as CAT
 from spikeattn.attention.softmax import causal_mask
+from spikeattn.converted.circular import averaged_key
 
 
 class Embedding(nn.Module):
@@ -165,13 +166,7 @@ class CircularAttention(nn.Module):
         if keys is None:
             z = z.mT  # (B, H, N)
         else:
-            q, k = (x.unflatten(-1, (self.heads, -1)) for x in (z, keys))  # (B, N, H, d)
-            if self.causal:
-                seen = torch.arange(1, k.shape[1] + 1, device=k.device, dtype=k.dtype)
-                key = k.cumsum(1) / seen[:, None, None]
-            else:
-                key = k.mean(1, keepdim=True)
-            z = (q * key).sum(-1).mT * q.shape[-1] ** -0.5
+            z = averaged_key(z, keys, heads=self.heads, causal=self.causal)
         values = values.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, N, d)
         return self.mix(z, values).transpose(1, 2).flatten(2)
 
@@ -181,17 +176,6 @@ class Add(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return a + b
-
-
-class Scale(nn.Module):
-    """x times a constant."""
-
-    def __init__(self, factor: float):
-        super().__init__()
-        self.factor = float(factor)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.factor
 
 
 class Select(nn.Module):

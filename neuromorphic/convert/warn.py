@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from neuromorphic.convert.calibration import OUTLIER, Statistics
 from neuromorphic.convert.prepare import Prepared
-from neuromorphic.convert.record import Fidelity, Score, Site, Warning
+from neuromorphic.convert.record import Fidelity, Site, Warning
 from neuromorphic.convert.settings import Settings
 from spikeattn.codings import CODINGS
 from spikeattn.models.converted import ConvertedModel
@@ -54,16 +54,20 @@ def of_channels(statistics: Statistics, sites: Sequence[Site]) -> Iterator[Warni
         ratio, _ = max(outliers)
         yield Warning(named([where for _, where in sorted(outliers, reverse=True)]),
                       f"channels that reach up to {ratio:.0f} times as far as the median channel (more than "
-                      f"{OUTLIER:.0f}) share a range with it", "Keep one range per channel (per_channel), or add a step.")
+                      f"{OUTLIER:.0f}) share a range with it",
+                      "Keep one range per channel (per_channel), or add a step.")
 
 
 def of_ranges(sites: Sequence[Site], evaluated: bool) -> Iterator[Warning]:
     """Values outside of the calibrated ranges: many, or many more than on the calibration data."""
+
     def outside(site: Site) -> float:
         return site.saturation_evaluation or 0.0
 
-    worst = sorted((site for site in sites if outside(site) > max(SATURATED, UNSEEN * site.saturation_calibration)
-                    or outside(site) > MANY), key=outside, reverse=True)  # fmt: skip
+    def usual(site: Site) -> float:
+        return min(max(SATURATED, UNSEEN * site.saturation_calibration), MANY) if evaluated else MANY
+
+    worst = sorted((site for site in sites if outside(site) > usual(site)), key=outside, reverse=True)
     if worst:
         data = "the evaluation data" if evaluated else "the calibration data"
         yield Warning(named([site.path for site in worst]),
@@ -95,12 +99,12 @@ def of_network(prepared: Prepared, model: ConvertedModel, settings: Settings) ->
             ": spikes and code words agree up to rounding only" if settings.weights == "float" else ""),
             "For comparison: leave these settings out for the network to be deployed.")
     if CODINGS[settings.coding].graded:
-        yield Warning("coding", f"{settings.coding} sends graded spikes: every spike costs a multiplication or a shift",
+        yield Warning("coding", f"{settings.coding} sends graded spikes: each costs a multiplication or a shift",
                       "Choose a code of unit spikes, such as ternary.")
     for note in prepared.source.notes:
         yield Warning(prepared.source.name, note, "Check that this is the model you mean.")
-    yield Warning("execution", f"a GPU or CPU simulates the {settings.timesteps} steps one after the other: slower than "
-                  "the ANN", "Use model.codes(x) there; it gives the same bits.")
+    yield Warning("execution", f"a GPU or CPU simulates the {settings.timesteps} steps one after the other: slower "
+                  "than the ANN", "Use model.codes(x) there; it gives the same bits.")
 
 
 def named(paths: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """Prices: joules = rule(ledger) times profile. `price` makes the bill, profiles are data files.
 
 `price(..., reuse=...)` charges memory too. `headline` is the one fixed setting, `interval` everything beside it, and
-`tornado` what moves it most. `published` makes the bill of a paper's table by its convention, `check_table` looks for
+`vary` what moves it most. `published` makes the bill of a paper's table by its convention, `check_table` looks for
 slips in one.
 """
 
@@ -40,6 +40,7 @@ from neuromorphic.energy.rule import operation_counts
 from neuromorphic.energy.sensitivity import (
     Variation,
     stretch,
+    vary,
     vary_profile,
     vary_rate,
     vary_reuse,
@@ -58,7 +59,6 @@ from neuromorphic.energy.statistics import (
     sample_energies,
     settled,
 )
-from neuromorphic.energy.tornado import Bar, tornado
 from neuromorphic.energy.zero_skipping import SkippedAt, ZeroSkipping, zero_skipping, zero_skipping_curve
 
 __all__ = [
@@ -67,7 +67,6 @@ __all__ = [
     "HEADLINE_PROFILE",
     "MEANING",
     "REUSE",
-    "Bar",
     "Baseline",
     "Bill",
     "BreakEven",
@@ -120,8 +119,8 @@ __all__ = [
     "settled",
     "shiftmax_cost",
     "stretch",
-    "tornado",
     "traffic",
+    "vary",
     "vary_profile",
     "vary_rate",
     "vary_reuse",

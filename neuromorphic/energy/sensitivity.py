@@ -5,12 +5,14 @@
                             everything that ran at every step * T' / T
     profile, reuse model, accounting        the same ledger priced again
 
+`vary` moves each of them in turn: what a report keeps, and its tornado draws.
+
 What the firing rate moves: binary, ternary, scaled and graded operands and what the neurons emit. It does not move
 the model's own input, real values, Shiftmax weights, neuron updates. The sum of spikes (graded) is taken as
 linear too, which it is while spikes are few.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -51,6 +53,52 @@ class Variation:
     @property
     def ratio(self) -> float | None:
         return self.total_mj / self.ann_mj if self.ann_mj else None
+
+
+def vary(
+    ledger: Ledger,
+    profile: Profile | str | Path,
+    rule: Rule = Rule(),  # noqa: B008
+    *,
+    model: nn.Module | None = None,
+    inputs: Any = None,
+) -> tuple[Variation, ...]:
+    """Every assumption that can be moved, one at a time. An ANN has neither firing rate nor T.
+
+    With `model` and `inputs` other T are run (on those inputs, which may be few), else extrapolated. Profiles whose
+    formulas need sizes that the ledger lacks are left out.
+
+    >>> from neuromorphic.ledger import ModelInfo, Operand, Row
+    >>> row = Row("fc", "linear", geometry=(("in", 8), ("out", 4)),
+    ...           left=Operand(8, 4, 0, smallest=1.0, largest=1.0), dense=32, left_events=16)
+    >>> found = vary(Ledger(ModelInfo("net", "Net", 32, 1, (8,)), 1, (row,)), "horowitz45_fp32")
+    >>> sorted({one.what for one in found})                                 # without a neuron, neither rate nor T
+    ['first_conv', 'graded', 'profile', 'reuse', 'shift_accounting', 'spike_spike', 'taps']
+    """
+    profile = load_profile(profile)
+    found = [one for name in profiles() for one in _able(lambda: vary_profile(ledger, rule, [name]))]  # noqa: B023
+    if profile.memory and profile.model == "operations":
+        found += _able(lambda: vary_reuse(ledger, profile, rule))
+    if ledger.emissions:
+        steps = sorted({*TIMESTEPS, ledger.model.timesteps})
+        found += vary_rate(ledger, profile, rule)
+        found += (_stretched(ledger, profile, rule, steps) if model is None else
+                  vary_timesteps(model, inputs, profile, rule, steps))
+    return (*found, *vary_rule(ledger, profile, rule))
+
+
+def _able(make: Callable[[], tuple[Variation, ...]]) -> tuple[Variation, ...]:
+    """Nothing where the ledger lacks the sizes that a formula needs, or the profile the memories."""
+    try:
+        return make()
+    except ValueError:
+        return ()
+
+
+def _stretched(ledger: Ledger, profile: Profile, rule: Rule, timesteps: Sequence[int]) -> tuple[Variation, ...]:
+    own = ledger.model.timesteps
+    return tuple(variation("T", T, plain_bill(ledger if own == T else stretch(ledger, T), profile, rule),
+                           extrapolated=own != T) for T in timesteps)
 
 
 def vary_rate(

@@ -41,13 +41,15 @@ def _about(entry: Entry) -> list[str]:
 def _training(entry: Entry) -> list[str]:
     """Untrained, where the caller says so or norms never saw a batch; else unknown, where nobody says anything."""
     norms = entry.fresh_norms if entry.role == "model" else ()
-    fresh = [f"{len(norms)} norm(s) never saw a batch: {_names(norms)}"] if norms else []
+    fresh = [f"{len(norms)} norm(s) never saw a batch: {text.some(norms)}"] if norms else []
     if entry.training is not None and entry.training.startswith(NOT_TRAINED):
         known = [NOT_TRAINED, *fresh]
     elif fresh:
         known = ["training unknown, and none to be seen", *fresh]
     elif entry.training is None:
-        return ["training unknown; an untrained network fires, and costs, as by chance."]
+        if entry.spiking:
+            return ["training unknown; an untrained network fires, and costs, as by chance."]
+        known = ["training unknown"]
     else:
         return []
     return [f"{'; '.join(known)}; "
@@ -131,8 +133,8 @@ def _integers(entry: Entry) -> list[str]:
     if not rows:
         return []
     bill = entry.bills[0]
-    names = _names(dict.fromkeys(f"{name_of(row)} (up to {max(s.largest for s in (row.left, row.right) if s):g})"
-                                 for row in rows))
+    names = text.some(dict.fromkeys(f"{name_of(row)} (up to {max(s.largest for s in (row.left, row.right) if s):g})"
+                                    for row in rows))
     other = bill.alternatives.get("graded=unit_ac")
     unrolled = f"; unrolled into unit spikes it would be {_energy(other)}" if other is not None else ""
     how = "one multiply-accumulate for each non-zero" if bill.rule.graded == "mac" else "unit accumulates"

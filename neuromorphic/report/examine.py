@@ -20,7 +20,7 @@ from torch import nn
 
 from neuromorphic import energy
 from neuromorphic.energy import Profile, Rule
-from neuromorphic.energy.sensitivity import TIMESTEPS, Variation
+from neuromorphic.energy.sensitivity import Variation
 from neuromorphic.energy.statistics import FEWEST
 from neuromorphic.ledger import Ledger
 from neuromorphic.trace import Batch, classified, each_call, sample_axis, trace, trace_each, undisturbed
@@ -160,23 +160,10 @@ def _spreads(singles: Sequence[Ledger], profiles: Sequence, rule: Rule) -> tuple
 
 def _variations(model: nn.Module, batches: Sequence, ledger: Ledger, profile: Any, rule: Rule,
                 timesteps: int | None) -> tuple[Variation, ...]:
-    names = [name for name in energy.profiles() if not rule.reuse or energy.load_profile(name).memory is not None]
-    found = [*energy.vary_profile(ledger, rule, names), *energy.vary_rule(ledger, profile, rule)]
-    if energy.load_profile(profile).memory is not None:
-        found += energy.vary_reuse(ledger, profile, rule)
-    if ledger.emissions:
-        steps = sorted({*TIMESTEPS, ledger.model.timesteps})
-        found += energy.vary_rate(ledger, profile, rule)
-        found += (energy.vary_timesteps(model, _few(model, batches[0]), profile, rule, steps) if timesteps is None else
-                  [_stretched(ledger, T, profile, rule) for T in steps])
-    return tuple(found)
-
-
-def _stretched(ledger: Ledger, timesteps: int, profile: Any, rule: Rule) -> Variation:
-    """Another T of a model that cannot be asked for one: the rates that it had, for longer or shorter."""
-    bill = energy.price(energy.stretch(ledger, timesteps), profile, rule)
-    return Variation("T", timesteps, bill.total_mj, bill.ann_mj, bill.lower_bound,
-                     extrapolated=timesteps != ledger.model.timesteps)
+    """Where the caller says how many steps there were, the model cannot be asked for others."""
+    if timesteps is not None or not ledger.emissions:
+        return energy.vary(ledger, profile, rule)
+    return energy.vary(ledger, profile, rule, model=model, inputs=_few(model, batches[0]))
 
 
 def _few(model: nn.Module, batch: Batch) -> list[Batch]:

@@ -1,6 +1,6 @@
 """What follows from a report: the headline, ratios, the break-even point, Shiftmax's share, the warnings."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from neuromorphic import energy
@@ -12,14 +12,14 @@ from neuromorphic.ledger import Ledger
 from . import text
 from .doubts import missing, name_of, warnings
 from .record import Entry, Report
-from .spread import paired, seeds, statistics
+from .spread import paired, statistics
 
 PJ_PER_MJ, PJ_PER_J = 1e9, 1e12
 __all__ = [  # what this module says itself, and what it takes from its neighbours for the views
     "ShiftmaxCost", "accuracy", "bound", "break_even", "disclaimer", "firing_rate", "headline", "interval", "left_out",
     "measured",
     "missing", "name_of", "paired", "provenance", "rate_times_steps", "ratio_sign", "ratio_to_baseline", "rules",
-    "seeds", "shiftmax_cost", "skipped", "statistics", "under_verified", "warnings", "zero_skipping",
+    "shiftmax_cost", "skipped", "statistics", "under_verified", "warnings", "zero_skipping",
 ]
 DISCLAIMER = "Theoretical arithmetic energy, not measured joules."
 FIXED = HEADLINE_PROFILE  # the profile of the headline that every report states
@@ -130,16 +130,28 @@ def accuracy(entry: Entry) -> str:
 
 
 def headline(report: Report) -> str:
-    """One sentence: energy of the first model against the baseline, under every profile, with both accuracies."""
+    """One sentence: energy of the first model against the baseline, with both accuracies.
+
+    Under every profile of two; of more only the lowest and the highest energy, and how many there are.
+    """
     lead, base = report.lead, report.rival
-    clauses = [_clause(report, lead, base, bill) for bill in lead.bills]
+    clauses = [_clause(report, lead, base, bill) for bill in _ends(lead.bills)]
     if base:
         what = "energy" if with_memory(lead.bills) else "arithmetic energy"
         clauses[0] = clauses[0].replace(" times ", f" times the {what} of {base.label} ", 1)
     known = accuracy(lead)
     if base and base.accuracy is not None:
         known += f" against {text.percent(base.accuracy)}"
-    return f"{lead.label} needs {', and '.join(clauses)}; {known}."
+    many = f", the lowest and the highest of {len(lead.bills)} profiles" if len(lead.bills) > len(clauses) else ""
+    return f"{lead.label} needs {', and '.join(clauses)}{many}; {known}."
+
+
+def _ends(bills: Sequence[Bill]) -> Sequence[Bill]:
+    """Both ends of more than two bills; the low one where everything has a price, if there is such a bill."""
+    if len(bills) <= 2:
+        return bills
+    whole = [bill for bill in bills if bill.total_mj and not bill.lower_bound] or bills
+    return min(whole, key=total_pj), max(bills, key=total_pj)
 
 
 def _clause(report: Report, lead: Entry, base: Entry | None, bill: Bill) -> str:
@@ -186,7 +198,7 @@ def interval(report: Report) -> str | None:
     span = report.span
     if span is None:
         return None
-    counted = report.rival and report.rival.ledger.rows
+    counted = report.rival and report.rival.counted
     against = report.rival.label if counted else "its own products as a dense ANN"
     fixed, found = span.headline, under_verified(report)
     title = energy.load_profile(fixed.profile).title
@@ -199,7 +211,7 @@ def interval(report: Report) -> str | None:
         sentence += (f", {text.significant(span.ratio_low.ratio)} ({span.ratio_low.name}) to "
                      f"{text.significant(span.ratio_high.ratio)} ({span.ratio_high.name}) times")
     bounds = [one.profile.name for one in found if one.lower_bound]
-    return sentence + (f"; lower bounds under {', '.join(bounds)}." if bounds else ".")
+    return sentence + (f"; lower bounds under {text.some(bounds)}." if bounds else ".")
 
 
 def _amount(one: Setting) -> str:

@@ -50,7 +50,7 @@ def render(report: Report) -> str:
         skipping_words="An ANN on hardware that skips products with a zero activation pays for the rest only. "
         + charts.zero_skipping.words(report),
         statistics=_optional(table.statistics(report)),
-        sentences=[*facts.statistics(report), *facts.seeds(report)],
+        sentences=facts.statistics(report),
         measured=[sentence for entry in report.entries if (sentence := facts.measured(entry))],
         provenance=facts.provenance(report),
         markdown=summary_markdown(report),

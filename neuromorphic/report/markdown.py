@@ -51,7 +51,7 @@ def render(report: Report) -> str:
     parts += _hangs_on(report)
     if sure := table.statistics(report):
         parts += ["## How sure the means are", markdown_table(sure)]
-    parts += [_list([*facts.statistics(report), *facts.seeds(report)])] if report.seeds or sure else []
+    parts += [_list(facts.statistics(report))] if report.seeds or sure else []
     for entry in report.entries:
         bill = entry.bills[0]
         if products := rates.rates(entry, bill):

@@ -163,6 +163,11 @@ class Entry:
         """Some neuron of the model emitted or could have emitted spikes."""
         return bool(self.ledger.emissions)
 
+    @property
+    def counted(self) -> bool:
+        """Its operations were counted with their operands: not a paper's table, which has one price in mind."""
+        return any(row.left is not None or row.words for row in self.ledger.rows)
+
     def bill(self, profile: str) -> Bill | None:
         """The bill under the profile of this name."""
         return next((bill for bill in self.bills if bill.profile.name == profile), None)
@@ -222,7 +227,8 @@ class Report:
         """The entry that ratios refer to."""
         if self.reference is not None:
             return self.entry(self.reference)
-        return next((entry for entry in self.entries if entry.model.attention == "softmax" and not entry.spiking), None)
+        return next((entry for entry in self.entries if entry.model.attention == "softmax" and not entry.spiking
+                     and entry.role != "zero-skipping ann"), None)
 
     @property
     def lead(self) -> Entry:
@@ -240,9 +246,9 @@ class Report:
     def span(self) -> Span | None:
         """The lead under every verified profile and reuse model, against the rival where its operations were counted,
         else against its own products as a dense ANN; None for a lead that was given as a table."""
-        if not self.lead.ledger.rows:
+        if not self.lead.counted:
             return None
-        return interval(self.lead.ledger, against=self.rival.ledger if self.rival and self.rival.ledger.rows else None)
+        return interval(self.lead.ledger, against=self.rival.ledger if self.rival and self.rival.counted else None)
 
     def entry(self, label: str) -> Entry:
         """The entry of this label."""

@@ -84,3 +84,14 @@ def ratio(value: float | None) -> str:
     '0.482 ×'
     """
     return NOTHING if value is None else f"{significant(value)} ×"
+
+
+def some(names: Iterable[str], most: int = 3) -> str:
+    """The first names and how many more there are; one more is named rather than counted.
+
+    >>> some("abcd"), some("abcde")
+    ('a, b, c, d', 'a, b, c and 2 more')
+    """
+    names = [name or "(model)" for name in names]
+    shown = names if len(names) <= most + 1 else names[:most]
+    return ", ".join(shown) + (f" and {len(names) - most} more" if len(shown) < len(names) else "")

@@ -16,9 +16,9 @@ from spikeattn.converted.tokens import Flatten, MaxPool2d, Select, ToTokens
 
 NODES: dict[str, type[Node]] = {
     node.__name__: node
-    for node in (Activate, Add, Analog, Attention, CircularMixing, Conv2d, Embedding, Encode, ExactActivation, ExactNorm,
-                 Flatten, Head, Linear, MaxPool2d, MeanDeviationNorm, MeanPool, Norm, Normalise, Patches, Quantise,
-                 ReadoutNorm, Real, Rectify, Select, Sum, Table, ToTokens)
+    for node in (Activate, Add, Analog, Attention, CircularMixing, Conv2d, Embedding, Encode, ExactActivation,
+                 ExactNorm, Flatten, Head, Linear, MaxPool2d, MeanDeviationNorm, MeanPool, Norm, Normalise, Patches,
+                 Quantise, ReadoutNorm, Real, Rectify, Select, Sum, Table, ToTokens)
 }
 
 __all__ = ["NODES", "Graph", "Product", "Schedule", "Wire", "schedule", *NODES]

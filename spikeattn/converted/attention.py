@@ -102,8 +102,8 @@ class Attention(Product):
     def _allowed(self, scores: Tensor, mask: Tensor | None) -> Tensor:
         n, m = scores.shape[-2:]
         if m > 2**self.fraction:
-            raise ValueError(f"Attention: there must be at most {2**self.fraction} keys, as for the source model, got {m}. "
-                             "Shorten the input.")
+            raise ValueError(f"Attention: there must be at most {2**self.fraction} keys, got {m}. Shorten the input to "
+                             "what the source model takes.")
         allowed = torch.ones((), dtype=torch.bool, device=scores.device).expand(scores.shape)
         if mask is not None:
             allowed = allowed & mask.bool()[:, None, None, :]

@@ -66,7 +66,8 @@ class Weighted(Product):
 
     def _steps(self, planes: Tensor) -> Tensor:
         flat = planes.flatten(0, 1).to(self.step_dtype)
-        return self.multiply(flat, self.weight.to(self.step_dtype)).unflatten(0, planes.shape[:2])
+        terms = self.multiply(flat, self.weight.to(self.step_dtype)).unflatten(0, planes.shape[:2])
+        return terms if self.real or terms.dtype == torch.float32 else terms.to(torch.int64)  # float64 would stay real
 
 
 class Linear(Weighted):

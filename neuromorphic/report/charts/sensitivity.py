@@ -1,17 +1,17 @@
 """What the energy hangs on: one assumption at a time moved as far as it goes, longest bar on top (a tornado).
 
-    firing rate x 0.1 to 2, T = 1 to 8, verified prices, memory reuse, and each other rule of accounting
+    firing rate x 0.1 to 2, T = 1 to 8, every built-in profile, memory reuse, and each other rule of accounting
     hatched: computed from the run that was made, not run
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from markupsafe import Markup
 
 from neuromorphic import energy
 from neuromorphic.energy.bill import Bill
-from neuromorphic.energy.sensitivity import TIMESTEPS, Variation
+from neuromorphic.energy.sensitivity import Variation
 
 from .. import facts, svg, text
 from ..record import Entry
@@ -19,7 +19,7 @@ from ..table import Cell, Column, Table
 from . import span
 
 KEY = (("lower", "cheaper"), ("higher", "dearer"), ("hatched", "extrapolated, not run"))
-TITLES = {"firing rate": "firing rate", "T": "time steps", "profile": "verified price profile", "reuse": "memory reuse"}
+TITLES = {"firing rate": "firing rate", "T": "time steps", "profile": "price profile", "reuse": "memory reuse"}
 
 
 def variations(entry: Entry, bill: Bill) -> tuple[Variation, ...]:
@@ -28,22 +28,7 @@ def variations(entry: Entry, bill: Bill) -> tuple[Variation, ...]:
         return _on_one_scale(entry.variations, entry, bill)
     if not entry.ledger.rows or bill.total_mj <= 0:
         return ()
-    ledger, profile, rule = entry.ledger, bill.profile, bill.rule
-    found = [*_able(lambda: energy.vary_reuse(ledger, profile, rule))] if profile.memory else []
-    if entry.spiking:
-        found += energy.vary_rate(ledger, profile, rule)
-        found += [_stretched(entry, bill, T) for T in TIMESTEPS]
-    for name in (one.name for one in map(energy.load_profile, energy.profiles()) if one.verified and one.physical):
-        found += _able(lambda name=name: energy.vary_profile(ledger, rule, [name]))
-    return (*found, *_rules(bill))
-
-
-def _able(vary: Callable[[], Sequence[Variation]]) -> Sequence[Variation]:
-    """Nothing where the ledger lacks the sizes that a formula needs."""
-    try:
-        return vary()
-    except ValueError:
-        return ()
+    return energy.vary(entry.ledger, bill.profile, bill.rule)
 
 
 def _on_one_scale(found: Sequence[Variation], entry: Entry, bill: Bill) -> tuple[Variation, ...]:
@@ -54,24 +39,18 @@ def _on_one_scale(found: Sequence[Variation], entry: Entry, bill: Bill) -> tuple
                  for one in found)
 
 
-def _stretched(entry: Entry, bill: Bill, T: int) -> Variation:
-    own = entry.model.timesteps == T
-    changed = bill if own else energy.price(energy.stretch(entry.ledger, T), bill.profile, bill.rule)
-    return Variation("T", T, changed.total_mj, changed.ann_mj, changed.lower_bound, extrapolated=not own)
-
-
-def _rules(bill: Bill) -> Iterable[Variation]:
-    for name, mj in bill.alternatives.items():
-        what, value = name.split("=", 1)
-        yield Variation(what, value, mj, bill.ann_mj, bill.lower_bound)
-
-
 def setting(one: Variation) -> str:
     """The changed assumption in words.
 
     >>> setting(Variation("firing rate", 0.5, 1.0, 1.0, False)), setting(Variation("taps", "padded", 1.0, 1.0, False))
     ('× 0.5', 'on padding too')
+    >>> setting(Variation("profile", "jouppi2021_7nm", 1.0, 1.0, False))
+    'jouppi2021_7nm (not verified)'
     """
+    if one.what == "profile" and one.setting in energy.profiles():
+        profile = energy.load_profile(one.setting)
+        doubt = "" if profile.verified else " (not verified)"
+        return f"{one.setting}{doubt}{'' if profile.physical else ' (unphysical)'}"
     if one.what in facts.RULES and one.what not in TITLES:
         words = facts.RULES[one.what][1]
         return words.get(one.setting, str(one.setting))
@@ -88,9 +67,15 @@ def _groups(found: Sequence[Variation], own: float) -> list[tuple[str, list[Vari
     return sorted(moved, key=lambda group: -_reach(group[1], own))
 
 
+def _ends(ones: Sequence[Variation]) -> tuple[Variation, Variation]:
+    """The cheapest, among settings that price everything where there is one, and the dearest."""
+    whole = [one for one in ones if not one.lower_bound] or ones
+    return min(whole, key=lambda one: one.total_mj), max(ones, key=lambda one: one.total_mj)
+
+
 def _reach(ones: Sequence[Variation], own: float) -> float:
-    energies = [one.total_mj for one in ones] + [own]
-    return max(energies) / min(energies)
+    low, high = _ends(ones)
+    return max(high.total_mj, own) / min(low.total_mj, own)
 
 
 def draw(bill: Bill, found: Sequence[Variation]) -> Markup | None:
@@ -112,7 +97,7 @@ def title(what: str) -> str:
 def _row(what: str, ones: Sequence[Variation], own: float) -> span.Row:
     pj = facts.PJ_PER_MJ
     ordered = sorted(ones, key=lambda one: one.total_mj)
-    low, high = ordered[0], ordered[-1]
+    low, high = _ends(ones)
     reaches = []
     for end, style in ((low, "lower"), (high, "higher")):
         value = end.total_mj * pj

@@ -20,6 +20,7 @@ GPT2 = TEXT | {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 20, "bos_
 VIT = {"image_size": 8, "patch_size": 4, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
        "intermediate_size": 32, "num_labels": 5}  # fmt: skip
 TIMM = {"img_size": 8, "patch_size": 4, "embed_dim": 16, "depth": 1, "num_heads": 2, "num_classes": 5}
+EXACT = {"normaliser": "exact", "norm": "exact", "activation": "exact", "weights": "float"}
 STAGES = 5  # coding layers in series in a transformer block
 
 
@@ -129,8 +130,8 @@ def built(name: str) -> nn.Module:
 
 
 @cache
-def converted(name: str, timesteps: int = 3):
-    return convert(built(name), [FAMILIES[name][1]()], timesteps=timesteps)
+def converted(name: str, timesteps: int = 3, **settings):
+    return convert(built(name), [FAMILIES[name][1]()], timesteps=timesteps, **settings)
 
 
 def real(x: torch.Tensor, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -175,8 +176,11 @@ def test_spikes_are_code_words_and_free_of_floating_point(name):
 @pytest.mark.parametrize("name", FAMILIES)
 @torch.no_grad()
 def test_the_error_falls_with_the_steps(name):
-    errors = [error(converted(name, T)[0], built(name), FAMILIES[name][1]()) for T in (2, 3, 5)]
-    assert errors == sorted(errors, reverse=True) and errors[0] > 2 * errors[-1] and errors[-1] < 0.15
+    """The code's error, with every function exact; with all of them in integers, Shiftmax sets the floor."""
+    inputs = FAMILIES[name][1]()
+    errors = [error(converted(name, T, **EXACT)[0], built(name), inputs) for T in (2, 3, 5)]
+    assert errors == sorted(errors, reverse=True) and errors[0] > 5 * errors[-1] and errors[-1] < 0.05
+    assert error(converted(name)[0], built(name), inputs) < 0.3
 
 
 @pytest.mark.parametrize("name", FAMILIES)

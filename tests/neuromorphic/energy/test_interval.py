@@ -1,4 +1,4 @@
-"""The headline beside everything else that could be assumed; the tornado; what skipping zeros would save."""
+"""The headline beside everything else that could be assumed; what skipping zeros would save."""
 
 from functools import cache
 
@@ -79,37 +79,6 @@ def test_a_table_of_rates_has_arithmetic_only():
     assert "horowitz45_fp16, ideal; " in unsized and "a table of rates" in unsized
     assert unpriced == "lemaire2022_qualia; lemaire2022_sj: It has a price for nothing that ran."
     assert span.low.total_mj > 0
-
-
-def test_the_tornado_has_every_axis_with_its_ends():
-    bars = {bar.axis: bar for bar in energy.tornado(traced())}
-    assert set(bars) == {"firing rate", "T", "profile", "reuse", "shift_accounting", "spike_spike", "graded",
-                         "first_conv", "taps"}  # fmt: skip
-    base = energy.headline(traced()).total_mj
-    assert all(bar.base_mj == base and bar.low.total_mj <= bar.high.total_mj for bar in bars.values())
-    widths = [bar.swing_mj for bar in energy.tornado(traced())]
-    assert widths == sorted(widths, reverse=True) and widths[-1] >= 0
-    rate, steps, reuse = bars["firing rate"], bars["T"], bars["reuse"]
-    assert (rate.low.setting, rate.high.setting, rate.extrapolated) == (0.1, 2.0, True)
-    assert [v.setting for v in steps.variations] == [1, 2, 4, 8] and steps.extrapolated
-    assert [v.extrapolated for v in steps.variations] == [True, True, False, True]
-    assert {v.setting for v in reuse.variations} == {"compute only", *REUSE} and not reuse.extrapolated
-    assert "horowitz45_int8" not in {v.setting for v in bars["profile"].variations}
-    assert bars["profile"].low.setting.startswith("horowitz45")  # not one that leaves half of it without a price
-    assert bars["shift_accounting"].high.total_mj < base  # the paper's accounting is the cheaper one
-
-
-def test_the_tornado_runs_other_steps_where_it_can():
-    torch.manual_seed(0)
-    model, x = create_model("spikingformer_tiny"), None
-    x = torch.rand(1, model.config.in_channels, *model.config.image_size)
-    bars = {bar.axis: bar for bar in energy.tornado(trace(model, x), model=model, inputs=x)}
-    assert not any(v.extrapolated for v in bars["T"].variations)
-
-
-def test_an_ann_has_no_rate_and_no_steps():
-    assert {bar.axis for bar in energy.tornado(traced(*SOFTMAX))} >= {"profile", "reuse"}
-    assert not {bar.axis for bar in energy.tornado(traced(*SOFTMAX))} & {"firing rate", "T"}
 
 
 def test_reuse_is_one_axis():

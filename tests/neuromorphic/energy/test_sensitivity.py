@@ -169,3 +169,41 @@ def test_rates_on_a_real_model(attention, profile):
 def test_a_negative_alpha_is_refused():
     with pytest.raises(ValueError, match="alphas must not be negative"):
         energy.vary_rate(ledger(FC), FP32, alphas=(1, -1))
+
+
+def settings_of(found) -> dict[str, list]:
+    """{what: its settings}"""
+    axes: dict[str, list] = {}
+    for one in found:
+        axes.setdefault(one.what, []).append(one.setting)
+    return axes
+
+
+def test_every_assumption_is_moved_in_turn():
+    model, x = model_and_pictures(attention="bsa")
+    found = energy.vary(trace(model, x), FP32)
+    axes = settings_of(found)
+    assert set(axes) == {"firing rate", "T", "profile", "reuse", "shift_accounting", "spike_spike", "graded",
+                         "first_conv", "taps"}  # fmt: skip
+    assert axes["profile"] == energy.profiles() and axes["reuse"] == ["compute only", *energy.REUSE]
+    assert axes["firing rate"] == list(ALPHAS) and axes["T"] == [1, 2, 4, 8]
+    assert [one.extrapolated for one in found if one.what == "T"] == [model.config.timesteps != T for T in axes["T"]]
+    assert {one.extrapolated for one in found if one.what in ("profile", "reuse", "taps")} == {False}
+
+
+def test_other_steps_are_run_where_a_model_is_given_its_own_among_them():
+    model, x = model_and_pictures(timesteps=3)
+    found = [one for one in energy.vary(trace(model, x), FP32, model=model, inputs=x) if one.what == "T"]
+    assert [one.setting for one in found] == [1, 2, 3, 4, 8] and not any(one.extrapolated for one in found)
+
+
+def test_an_ann_has_neither_rate_nor_steps():
+    model, x = model_and_pictures("vit_tiny")
+    axes = settings_of(energy.vary(trace(model, x), FP32))
+    assert {"profile", "reuse"} <= set(axes) and not {"firing rate", "T"} & set(axes)
+
+
+def test_profiles_without_memories_are_left_out_where_memory_is_charged():
+    model, x = model_and_pictures()
+    chosen = settings_of(energy.vary(trace(model, x), FP32, Rule(reuse="ideal")))["profile"]
+    assert chosen == [name for name in energy.profiles() if energy.load_profile(name).memory is not None]

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from neuromorphic import energy
 from neuromorphic.energy.bill import Line, Rule
 from neuromorphic.ledger import Ledger, ModelInfo, Operand, Row
-from neuromorphic.report import Entry, Report, charts, facts
+from neuromorphic.report import Entry, Report, charts, facts, text
 from neuromorphic.report.charts import parts, plane, span
 from neuromorphic.report.svg import Bar, Part, stacked_bars
 
@@ -225,7 +225,7 @@ class TestSensitivity:
         found = charts.sensitivity.variations(entry, entry.bills[0])
         drawing = charts.sensitivity.draw(entry.bills[0], found)
         order = re.findall(r'row-label">([^<]+)<', drawing)
-        assert {"firing rate", "time steps", "memory reuse", "verified price profile"} <= set(order)
+        assert {"firing rate", "time steps", "memory reuse", "price profile"} <= set(order)
         lengths = [sum(widths(row)) for row in drawing.split('class="row"')[1:-1]]
         assert lengths == sorted(lengths, reverse=True) and lengths[0] > lengths[-1]
         rate, reuse = (drawing.split(f'">{name}<')[1].split("row-label")[0] for name in ("firing rate", "memory reuse"))
@@ -247,6 +247,16 @@ class TestSensitivity:
         found = charts.sensitivity.variations(entry, bill)
         assert [one.total_mj for one in found] == pytest.approx([bill.total_mj / 2, bill.total_mj])
         assert "hatched" not in charts.sensitivity.draw(bill, found)
+
+    def test_profiles_that_must_not_be_trusted_say_so_and_lower_bounds_are_no_low_end(self, small, profile):
+        bill = energy.price(small, profile)
+        found = charts.sensitivity.variations(Entry("net", (bill,)), bill)
+        settings = {charts.sensitivity.setting(one) for one in found if one.what == "profile"}
+        assert {"horowitz45_fp32", "jouppi2021_7nm (not verified)", "horowitz45_int8 (unphysical)"} <= settings
+        ends = (energy.Variation("profile", "a", bill.total_mj / 8, 1.0, lower_bound=True),
+                energy.Variation("profile", "b", bill.total_mj / 2, 1.0, lower_bound=False))
+        drawing = charts.sensitivity.draw(bill, ends)
+        assert f"{text.energy(bill.total_mj * 5e8)} to {text.energy(bill.total_mj * 1e9)}" in drawing
 
     def test_a_table_of_rates_has_none(self, report):
         entry = report.entries[2]

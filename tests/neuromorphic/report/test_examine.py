@@ -153,6 +153,7 @@ class TestBadInput:
         model = create_model("spikingformer_tiny")
         found = facts.warnings(Report((examine(model, torch.rand(2, 1, 8, 8), sensitivity=False),)))
         assert any("8 norm(s) never saw a batch: stem.convs.0.norm, " in warning for warning in found)
+        assert any(warning.count(".norm") == 3 and "and 5 more;" in warning for warning in found)
         model.train()
         model(torch.rand(8, 1, 8, 8))
         found = facts.warnings(Report((examine(model, torch.rand(2, 1, 8, 8), sensitivity=False),)))

@@ -6,9 +6,12 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+import torch
 
 from neuromorphic import energy
-from neuromorphic.report import Entry, Report, html, svg
+from neuromorphic.report import Entry, Report, examine, html, svg
+from neuromorphic.report.twins import twins as twins_of
+from spikeattn import create_model
 
 PAYLOADS = [
     "<script>alert(1)</script>", "</script><script>alert(1)</script>", "</style><script>alert(1)</script>",
@@ -104,6 +107,17 @@ class TestPage:
         layers = {line.layer for line in entry.bills[0].lines}
         assert len(layers) > 6 * blocks
         assert len(html.render(Report((entry,))).encode()) < (400_000 if blocks < 50 else 1_000_000)
+
+    @pytest.mark.slow
+    def test_size_of_a_counted_model_with_its_twins(self):
+        """Eight blocks again, as the command line counts them: two profiles, every variation, three twins."""
+        small = create_model("spikingformer_tiny", attention="ssa")
+        model, pictures = type(small)(small.config.resized(depth=8)).eval(), torch.rand(2, 1, 8, 8)
+        twins = (examine(twin.model, pictures, label=twin.role, role=twin.role, twin_of="net", sensitivity=False)
+                 for twin in twins_of(model))
+        report = Report((examine(model, pictures, label="net"), *twins))
+        assert len(report.entries) == 4 and len({row.scope for row in report.lead.ledger.rows if row.dense}) >= 50
+        assert len(html.render(report).encode()) < 400_000
 
     def test_every_chart_has_its_numbers(self, page):
         """In its figure, or in the table of layers that follows it."""

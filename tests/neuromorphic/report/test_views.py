@@ -161,6 +161,26 @@ class TestFacts:
         assert "45 nm, fp32" in sentence and "int8" in sentence
         assert "90.0 % accuracy on 10 samples against 90.0 %" in sentence
 
+    def test_the_spread_over_seeds_is_said_once_for_each_profile(self, report):
+        report = replace(report, seeds=(("BSA", "SSA"),))
+        out = io.StringIO()
+        print_report(report, Console(file=out, width=4000))
+        for view in (out.getvalue(), markdown_view.render(report), html_view.render(report)):
+            assert view.count("Over 2 checkpoints of one configuration under") == 2
+
+    def test_what_skips_zeros_is_no_yardstick(self, report):
+        skipping = replace(report.entries[2], role="zero-skipping ann", twin_of="BSA")
+        assert Report((report.entries[0], skipping)).baseline is None
+
+    def test_of_many_profiles_the_headline_names_the_lowest_the_highest_and_how_many(self, report):
+        ledger = report.entries[0].ledger
+        bills = tuple(energy.price(ledger, name) for name in energy.profiles())
+        whole = [bill.total_mj for bill in bills if not bill.lower_bound]
+        sentence = facts.headline(Report((Entry("BSA", bills),)))
+        assert f"the lowest and the highest of {len(bills)} profiles" in sentence and sentence.count("per sample") == 2
+        assert facts.text.energy(min(whole) * 1e9) in sentence
+        assert facts.text.energy(max(bill.total_mj for bill in bills) * 1e9) in sentence
+
     def test_a_lower_bound_of_the_baseline_makes_the_ratio_an_upper_bound(self, report):
         bsa, ann, cat = report.entries[0], report.entries[2], report.entries[3]
         assert ann.bills[0].unpriced == {"ERF": 81_920} and not bsa.bills[0].unpriced
@@ -231,6 +251,8 @@ class TestInterval:
 
     def test_nothing_to_say_of_a_table_or_an_old_ledger(self, report):
         assert facts.interval(Report(report.entries[2:])) is None  # no rows at all
+        printed = energy.published("spikformer", [("stem", 1e6, 1.0, "stem"), ("fc", 1e7, 0.25, "linear")])
+        assert facts.interval(Report((Entry("paper", (printed,)),))) is None  # a table has one price in mind
         entry = report.entries[0]
         rows = tuple(replace(row, geometry=()) for row in entry.ledger.rows)
         old = replace(entry, bills=tuple(replace(b, ledger=replace(b.ledger, rows=rows)) for b in entry.bills))
