@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[1]
 
 # A room may import the rooms in front of it; rooms on one line do not import each other, except as named below.
 SPIKEATTN = (
-    ("types", "files", "errors"), ("surrogate",), ("scan",), ("codings",), ("ops",), ("neurons",), ("attention",), ("blocks",),
-    ("converted",), ("models",),
+    ("types", "files", "errors"), ("surrogate",), ("scan",), ("codings",), ("ops",), ("neurons",), ("attention",),
+    ("blocks",), ("converted",), ("models",),
     ("citations",),
     ("data", "train", "probes", "interop"), ("testing",),
 )

@@ -49,6 +49,8 @@ def convert(
     finetune_data: Annotated[str | None, typer.Option(
         metavar="PATH", help="Samples for --finetune; answers are not read.",
         show_default="the calibration data")] = None,
+    finetune_weights: Annotated[bool, typer.Option(
+        "--finetune-weights", help="Let --finetune learn the weights, too.")] = False,
     metric: Annotated[str | None, typer.Option(
         help="accuracy, spearman or perplexity.", show_default="what the data and the model are for")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a saved model at DIR.")] = False,
@@ -70,6 +72,7 @@ def convert(
     if finetune_data and not finetune:
         raise typer.BadParameter("--finetune-data needs --finetune STEPS.")
     tuning = {"finetune": finetune} if finetune else {}
+    tuning |= {"finetune_weights": True} if finetune_weights else {}
     tuning |= {"finetune_data": _data(finetune_data, "train")} if finetune_data else {}
     calibration_data, evaluation_data = _data(calibration, "train"), evaluate and _data(evaluate, "test")
     read = [Path(word) for word in (source, calibration, evaluate, finetune_data) if word]

@@ -31,14 +31,16 @@ ALL_EXACT = {"normaliser": "exact", "norm": "exact", "activation": "exact", "wei
 def convert(
     model: nn.Module | str | Path, calibration: Any, *, timesteps: int = 4, coding: str = DEFAULT,
     evaluation: Any = None, metric: Any = None, weights: str = "int12", samples: int = SAMPLES,
-    finetune: int = 0, finetune_data: Any = None, progress: Progress = silent, **settings: Any,
+    finetune: int = 0, finetune_data: Any = None, finetune_weights: bool = False,
+    progress: Progress = silent, **settings: Any,
 ) -> tuple[ConvertedModel, ConversionReport]:
     """A converted network and its report.
 
     model: an nn.Module, the directory or hub id of a checkpoint (neuromorphic.convert.sources). calibration: data of
     the kind that the network will serve (neuromorphic.convert.batches), of which `samples` items are used.
     evaluation, metric: other data, and how to judge by it. finetune: steps in which ranges are learned from the ANN,
-    on `finetune_data` without labels, else on the calibration data (finetune.py). settings: fields of `Settings`.
+    on `finetune_data` without labels, else on the calibration data (finetune.py), and with `finetune_weights` the
+    weights too. settings: fields of `Settings`.
 
     >>> _ = torch.manual_seed(0)
     >>> ann = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3)).eval()
@@ -50,7 +52,8 @@ def convert(
     if finetune_data is not None and not finetune:
         raise ValueError("convert: finetune_data needs finetune, the number of steps, got 0. 200 is a short tuning.")
     prepared = prepare(model, calibration, evaluation=evaluation, metric=metric, samples=samples, progress=progress)
-    tuned = tune(prepared, chosen, finetune, finetune_data, progress=progress) if finetune else None
+    tuned = tune(prepared, chosen, finetune, finetune_data, weights=finetune_weights,
+                 progress=progress) if finetune else None
     built, seconds = _timed(prepared, chosen, tuned)
     return built.model, report(prepared, built, progress, seconds)
 

@@ -66,8 +66,8 @@ def test_convolution_on_spikes_is_one_integer_product():
 
 
 def attention(**changes) -> Attention:
-    options = dict(score_shift=torch.tensor([4, 2]), heads=2, base=3, levels=13, normaliser="row5", window=14, fraction=4,
-                   causal=False)
+    options = dict(score_shift=torch.tensor([4, 2]), heads=2, base=3, levels=13, normaliser="row5", window=14,
+                   fraction=4, causal=False)
     return Attention(**options | changes)
 
 
@@ -145,7 +145,8 @@ def test_norm_and_table_follow_their_functions():
 def test_max_pool_takes_integers_to_integers():
     x = torch.randint(-9, -1, (1, 2, 4, 4))
     pooled = MaxPool2d(kernel_size=[3, 3], stride=[2, 2], padding=[1, 1])(x)
-    assert pooled.dtype == torch.int64 and torch.equal(pooled, torch.nn.functional.max_pool2d(x.double(), 3, 2, 1).long())
+    expected = torch.nn.functional.max_pool2d(x.double(), 3, 2, 1).long()
+    assert pooled.dtype == torch.int64 and torch.equal(pooled, expected)
 
 
 def test_every_node_is_registered_under_its_name():
