@@ -9,6 +9,7 @@ below 2**24, else in float64 below 2**53. With real weights (float64) acc is rea
 rounding.
 """
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -44,8 +45,9 @@ class Weighted(Product):
         self.step_dtype = torch.float64 if self.real else exact_dtype(step_sum)
         self.word_dtype = torch.float64 if self.real else exact_dtype(word_sum)
 
+    @abstractmethod
     def multiply(self, x: Tensor, weight: Tensor) -> Tensor:
-        raise NotImplementedError
+        """The product of whole numbers held in floats."""
 
     def forward(self, planes: Tensor) -> Tensor:
         return self.finish(horner(self._steps(planes), self.base))

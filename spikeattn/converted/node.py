@@ -7,6 +7,7 @@ The two are written apart and must agree bit for bit. Between nodes run int64 te
 was fixed when the network was converted, and float64 tensors where a part was kept in floating point.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,7 +40,7 @@ class Node(nn.Module):
         return ", ".join(f"{name}={value}" for name, value in self.options.items())
 
 
-class Product(Node):
+class Product(Node, ABC):
     """A node that reads digit planes: it can take them one step at a time.
 
         sums = None;  for each plane: sums = accumulate(sums, plane, ...);  value = finish(sums)
@@ -47,10 +48,10 @@ class Product(Node):
 
     coded: tuple[int, ...] = (0,)  # positions of the inputs that are digit planes; the others are whole values
 
+    @abstractmethod
     def accumulate(self, sums: Any, *planes: Tensor) -> Any:
         """The sums after one more plane of every coded input (1, B, ...)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish(self, sums: Any, *others: Tensor | None) -> Tensor:
         """The value once all planes are in."""
-        raise NotImplementedError

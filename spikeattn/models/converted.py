@@ -144,7 +144,8 @@ class ConvertedModel(SpikingModel):
         return found
 
     def stream_features(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
-        raise NotImplementedError("ConvertedModel.stream_features: use stream; a converted network has one read-out.")
+        raise TypeError("ConvertedModel.stream_features: there are tokens only once all words are in, got "
+                        "a call for one step. Use stream for answers, forward_features for tokens.")
 
     def forward_features(self, x: Inputs) -> Tensor:
         """What the declared read-out reads, as real values (B, ...)."""
