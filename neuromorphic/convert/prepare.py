@@ -26,6 +26,7 @@ from spikeattn.converted import Graph
 Progress = Callable[[str, int, int | None], None]  # (what, done, of how many)
 KINDS = {"text": "text", "pictures": "pictures", "tokens": "features"}  # of an adapter -> of the data
 SAMPLES = 256  # of the calibration data, unless asked otherwise
+PIECE = 128  # tokens of a piece of text for a causal network
 CHECKED = 2  # batches on which the adapted ANN is compared with its source
 
 
@@ -90,15 +91,23 @@ def evaluate(prepared: Prepared, model: Callable[[Any], Tensor], what: str, prog
 
 
 def data_reader(source: Source, adapted: Adapted, batch_size: int) -> Callable[..., Data]:
-    """How data is opened for a network: read(data, limit) -> Data."""
+    """How data is opened for a network: read(data, limit) -> Data. Texts for a causal network are cut into pieces."""
     kind = KINDS[adapted.kind]
+    causal = any(getattr(wire.layer, "causal", False) for wire in adapted.graph.wires)
+    chunk = min(PIECE, source.max_length or PIECE) if causal and kind == "text" else None
 
     def read(data: Any, limit: int | None = None) -> Data:
         return open_data(data, kind, tokenizer=source.tokenizer, processor=source.processor,
                          inputs=adapted.graph.inputs, limit=limit, batch_size=batch_size, max_length=source.max_length,
-                         classes=source.labels)
+                         chunk=None if _as_batches(data) else chunk, classes=source.labels)
 
     return read
+
+
+def _as_batches(data: Any) -> bool:
+    """Whether the data are no text to cut, but inputs by name."""
+    first = data[0] if isinstance(data, list | tuple) and data else data
+    return not isinstance(first, str | Path)
 
 
 def without_key_bias(graph: Graph) -> Graph:
