@@ -160,12 +160,8 @@ def _run(model: nn.Module, batch: Batch, axis: int, timesteps: int | None) -> Le
     """One forward pass."""
     x = batch.x
     T = timesteps or (x.shape[0] if axis == 1 else _own_timesteps(model))
-    facts = Facts(T, x.shape[axis])
     modules = dict(model.named_modules())
-    for module in modules.values():
-        for tensor in (*module._parameters.values(), *module._buffers.values()):
-            if tensor is not None:
-                facts.note(tensor, constant=True)
+    facts = Facts(T, x.shape[axis], _weights(modules.values()))
     for tensor in batch.tensors:
         facts.note(tensor, reads_input=not getattr(model, "reads_input_once", False))
     if axis == 1:
@@ -183,6 +179,11 @@ def _run(model: nn.Module, batch: Batch, axis: int, timesteps: int | None) -> Le
         emissions=tuple(recorder.emissions),
         coverage=recorder.coverage,
     )
+
+
+def _weights(modules: Iterable[nn.Module]) -> list[Tensor]:
+    held = (holder for module in modules for holder in (module._parameters, module._buffers) if holder)
+    return [tensor for holder in held for tensor in holder.values() if tensor is not None]
 
 
 def _check_output(out: Any) -> None:
@@ -230,6 +231,8 @@ def unfed_norms(model: nn.Module) -> tuple[str, ...]:
 
 
 def _unfed(module: nn.Module) -> bool:
+    if "running_mean" not in module._buffers:
+        return False
     mean, variance = (getattr(module, name, None) for name in ("running_mean", "running_var"))
     if not isinstance(mean, Tensor) or not isinstance(variance, Tensor):
         return False
@@ -308,16 +311,18 @@ def sample_axis(model: nn.Module, x: Tensor) -> int:
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
     """Run in evaluation mode, and put back everything that running a model changes."""
-    flags = [(module, module.training) for module in model.modules() if hasattr(module, "training")]
+    modules = list(model.modules())
+    flags = [(module, module.training) for module in modules if hasattr(module, "training")]
     with ExitStack() as stack:
         stack.enter_context(_random_states())
-        stack.enter_context(_buffers(model))
+        stack.enter_context(_buffers(modules))
         stack.enter_context(_fast_paths_off())
         if "torch._dynamo" in sys.modules:  # a compiled module runs eagerly, so that its operations are seen
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         try:
-            with suppress(NotImplementedError, AttributeError):  # exported and frozen models have their mode for good
-                model.eval()
+            if any(training for _, training in flags):
+                with suppress(NotImplementedError, AttributeError):  # exported and frozen models keep their mode
+                    model.eval()
             yield
         finally:
             for module, training in flags:
@@ -350,9 +355,8 @@ def _fast_paths_off() -> Iterator[None]:
 
 
 @contextmanager
-def _buffers(model: nn.Module) -> Iterator[None]:
+def _buffers(modules: list[nn.Module]) -> Iterator[None]:
     """Buffers of every module, and the membranes that foreign neurons keep between calls."""
-    modules = list(model.modules())
     kept = [(m, dict(m._buffers), {n: b.clone() for n, b in m._buffers.items() if b is not None}) for m in modules]
     memories = [(m, dict(m._memories)) for m in modules if isinstance(getattr(m, "_memories", None), dict)]
     try:

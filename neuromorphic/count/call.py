@@ -39,7 +39,7 @@ class Call:
     def operand(self, tensor: Tensor) -> Operand:
         """Exact evidence of its values, whoever looked at them first."""
         facts, steps = self.facts.of(tensor), self.facts.steps(tensor)
-        _, seen = self.facts.evidence(tensor, steps, self.scope)
+        seen = self.facts.evidence(tensor, steps, self.scope).whole
         same = facts.reads_input and steps > 1 and repeats(tensor, steps)
         return replace(seen, declared=facts.declared, repeats=same) if same or facts.declared else seen
 

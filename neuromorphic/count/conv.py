@@ -70,7 +70,8 @@ def count_convolution(call: Call) -> list[Row] | None:
     overlap = prod(kernel) if call["transposed"] else prod(ceil(k / s) for k, s in zip(kernel, stride, strict=True))
     pixels = x.numel() if call["transposed"] else out.numel() // weight.shape[0] * in_channels
     left = call.operand(x)
-    per_pixel = nonzeros(x.reshape(-1, taps.numel()), 0, left).to(torch.int64)
+    levels = call.facts.levels(x)
+    per_pixel = nonzeros(levels.reshape(-1, taps.numel()), 0, left).to(torch.int64)
     events = int((per_pixel * taps.flatten()).sum())
     call.facts.declare(out, affine=True)
     return [call.row(
@@ -85,7 +86,7 @@ def count_convolution(call: Call) -> list[Row] | None:
         left_events=events * fan_out,
         right_events=dense,
         coincidence=events * fan_out,
-        left_units=units(call.facts.levels(x), left, events, taps) * fan_out,
+        left_units=units(levels, left, events, taps) * fan_out,
         reads_input=call.facts.of(x).reads_input,
         words={"output": out.numel()},
     )]  # fmt: skip

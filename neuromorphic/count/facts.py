@@ -13,7 +13,7 @@ Facts belong to storages, so that views share them and a write through any view 
 single views. A tensor nobody has seen has no facts, which is the safe side everywhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef  # keeps an address unique, not the memory
 
-from neuromorphic.count.measure import dense, joined, measure_steps, time_outermost
-from neuromorphic.ledger import Kind, Operand
+from neuromorphic.count.measure import Seen, dense, measure_steps, time_outermost
+from neuromorphic.ledger import Kind
 
 LIKE = frozenset(
     f"aten::{name}" for name in (
@@ -51,7 +51,7 @@ class Operation:
     """What an operation is called and does to its arguments, read from its schema once.
 
     name: without the underscore of the in-place form, which costs what the other does; arguments: (name, default);
-    tensors: arguments that hold tensors or lists of them;
+    tensors: (place, name) of the arguments that hold tensors or lists of them;
     written: arguments that it writes to; view: its result lies in the storage of an argument;
     random: its result is not given by its arguments;
     composite: made of others, which reach us one by one where tensors were made outside of inference mode.
@@ -59,7 +59,7 @@ class Operation:
 
     name: str
     arguments: tuple[tuple[str, Any], ...]
-    tensors: tuple[str, ...]
+    tensors: tuple[tuple[int, str], ...]
     written: tuple[str, ...]
     view: bool
     random: bool
@@ -82,7 +82,7 @@ def operation_of(func: Any) -> Operation:
     return Operation(
         name=name[:-1] if name.endswith("_") and not name.endswith("__") else name,
         arguments=tuple((argument.name, argument.default_value) for argument in schema.arguments),
-        tensors=tuple(argument.name for argument in schema.arguments if "Tensor" in str(argument.type)),
+        tensors=tuple((place, a.name) for place, a in enumerate(schema.arguments) if "Tensor" in str(a.type)),
         written=tuple(a.name for a in schema.arguments if a.alias_info and a.alias_info.is_write),
         view=any(a.alias_info and not a.alias_info.is_write for a in schema.returns),
         random=torch.Tag.nondeterministic_seeded in func.tags,
@@ -90,11 +90,34 @@ def operation_of(func: Any) -> Operation:
     )
 
 
+class Run:
+    """One operation that has just run: what it was called with and what it gave."""
+
+    __slots__ = ("operation", "name", "args", "kwargs", "inputs", "addresses", "outputs", "_named")
+
+    def __init__(self, operation: Operation, args: tuple, kwargs: dict, out: Any):
+        self.operation, self.name, self.args, self.kwargs = operation, operation.name, args, kwargs
+        self.inputs: list[Tensor] = []
+        for place, name in operation.tensors:
+            value = args[place] if place < len(args) else kwargs.get(name)
+            self.inputs += [value] if isinstance(value, Tensor) else tensors_in(value)
+        self.addresses = [_address(tensor) for tensor in self.inputs]
+        self.outputs = [out] if isinstance(out, Tensor) else tensors_in(out)
+        self._named = None
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The arguments by name, looked up when first asked for."""
+        if self._named is None:
+            self._named = self.operation.named(self.args, self.kwargs)
+        return self._named
+
+
 @dataclass
 class Storage:
     """Facts of one storage; `ref` keeps its address from being given to another while the facts live."""
 
-    ref: StorageWeakRef
+    ref: StorageWeakRef | torch.UntypedStorage | None
     constant: bool = False
     reads_input: bool = False
     declared: Kind | None = None
@@ -102,10 +125,25 @@ class Storage:
     affine: bool = False
     product: int | None = None
     timed: set[tuple] = field(default_factory=set)
-    seen: dict[tuple, tuple[tuple[Operand, ...], Operand]] = field(default_factory=dict)
+    seen: dict[tuple, Seen] = field(default_factory=dict)
 
 
 NOTHING = Storage(ref=None)
+
+
+class Storages(dict[int, Storage]):
+    """Records by address; those of weights begin when they are first asked for, as most weights are read once."""
+
+    def __init__(self, weights: Iterable[Tensor]):
+        self._weights = {_address(t): t.untyped_storage() for t in weights if t.layout is torch.strided}
+
+    def __missing__(self, address: int | None) -> Storage:
+        if address not in self._weights:
+            return NOTHING
+        found = self[address] = Storage(self._weights[address], constant=True)
+        return found
+
+
 FORGOTTEN = {"constant": False, "reads_input": False, "declared": None, "step": 1.0, "affine": False,
              "product": None}  # by a write
 
@@ -115,7 +153,7 @@ def _address(tensor: Tensor) -> int | None:
 
 
 def _view(tensor: Tensor) -> tuple:
-    return tensor.storage_offset(), tuple(tensor.shape)
+    return tensor.storage_offset(), tensor.shape
 
 
 def _place(tensor: Tensor, steps: int) -> tuple:
@@ -126,24 +164,31 @@ def _place(tensor: Tensor, steps: int) -> tuple:
 
 
 class Facts:
-    """The facts of one forward pass over `batch` samples and `timesteps` steps."""
+    """The facts of one forward pass over `batch` samples and `timesteps` steps; weights are constant."""
 
-    def __init__(self, timesteps: int, batch: int):
+    def __init__(self, timesteps: int, batch: int, weights: Iterable[Tensor] = ()):
         self.timesteps, self.batch = timesteps, batch
-        self._storages: dict[int, Storage] = {}
+        self._storages = Storages(weights)
 
     def of(self, tensor: Tensor) -> Storage:
-        return self._storages.get(_address(tensor), NOTHING)
+        return self._storages[_address(tensor)]
 
     def unknown(self, tensor: Tensor) -> bool:
         """Nothing is known about its storage: it was made before we listened, or where we cannot."""
-        return _address(tensor) not in self._storages and tensor.layout is torch.strided
+        return self.of(tensor) is NOTHING and tensor.layout is torch.strided
 
-    def note(self, tensor: Tensor, **facts: Any) -> None:
+    def unknown_inputs(self, run: Run) -> list[Tensor]:
+        if all([address in self._storages for address in run.addresses]):
+            return []  # as nearly always, found out at once
+        return [tensor for tensor in run.inputs if self.unknown(tensor)]
+
+    def note(self, tensor: Tensor, **facts: Any) -> Storage:
         """Begin the record of a tensor's storage, with these facts."""
         address = _address(tensor)
-        if address is not None:
-            self._storages[address] = Storage(StorageWeakRef(tensor.untyped_storage()), **facts)
+        if address is None:
+            return NOTHING
+        found = self._storages[address] = Storage(StorageWeakRef(tensor.untyped_storage()), **facts)
+        return found
 
     def twin(self, tensor: Tensor) -> Tensor:
         """A copy of which the same is known."""
@@ -156,22 +201,19 @@ class Facts:
 
     def declare(self, tensor: Tensor, **facts: Any) -> None:
         """Add facts that a counter knows about the output of its operation."""
-        address = _address(tensor)
-        if address in self._storages:
+        found = self.of(tensor)
+        if found is not NOTHING:
             for name, value in facts.items():
-                setattr(self._storages[address], name, value)
+                setattr(found, name, value)
 
-    def evidence(self, tensor: Tensor, steps: int, where: str) -> tuple[tuple[Operand, ...], Operand]:
+    def evidence(self, tensor: Tensor, steps: int, where: str) -> Seen:
         """What the values of each step are, and of all of them; `where` names the layer in an error."""
-        facts = self.of(tensor)
-        kept = facts.seen if facts is not NOTHING else {}
-        place = _place(tensor, steps)
+        found = self.of(tensor)
+        kept, place = found.seen if found is not NOTHING else {}, _place(tensor, steps)
+        if steps == 1 and (place, 1) not in kept and (place, self.timesteps) in kept:
+            kept[place, 1] = _without_steps(kept[place, self.timesteps])
         if (place, steps) not in kept:
-            found = measure_steps(self.levels(tensor), steps, where)
-            kept[place, steps] = found, (whole := joined(found))
-            if steps > 1:
-                whole = replace(whole, nonzero_per_step=())
-                kept[place, 1] = (whole,), whole
+            kept[place, steps] = measure_steps(self.levels(tensor), steps, where)
         return kept[place, steps]
 
     def levels(self, tensor: Tensor) -> Tensor:
@@ -183,91 +225,102 @@ class Facts:
         """Say that the tensor's leading axis runs over time."""
         if tensor.ndim == 0 or tensor.shape[0] % self.timesteps:
             return
-        if self.of(tensor) is NOTHING:
-            self.note(tensor)
-        if self.of(tensor) is not NOTHING:
-            self.of(tensor).timed.add(_view(tensor))
+        found = self.of(tensor)
+        if found is NOTHING:
+            found = self.note(tensor)
+        if found is not NOTHING:
+            found.timed.add(_view(tensor))
 
     def steps(self, tensor: Tensor) -> int:
         """T where the leading axis runs over time, else 1."""
-        timed = self.of(tensor).timed
-        return self.timesteps if timed and _view(tensor) in timed else 1
+        return self.timesteps if self._timed(self.of(tensor), tensor) else 1
 
-    def settle(self, operation: Operation, named: dict[str, Any], inputs: Sequence[Tensor],
-               outputs: Sequence[Tensor]) -> bool:
+    def _timed(self, found: Storage, tensor: Tensor) -> bool:
+        return len(found.timed) > 0 and _view(tensor) in found.timed
+
+    def settle(self, run: Run) -> bool:
         """Carry the facts over one operation that has just run; True where its result is constant."""
-        name, known = operation.name, [self.of(t) for t in inputs]
-        if operation.view and known:
-            for out in outputs:
-                if (self.steps(inputs[0]) > 1 and self._keeps_time(name, named, inputs[0], out)
-                        or self._begins_time(name, inputs, out)):  # fmt: skip
-                    self.note_time(out)
+        known = [self._storages[address] for address in run.addresses]
+        if run.operation.view and known:
+            timed = [run.inputs[0]] if self._timed(known[0], run.inputs[0]) else []
+            if known[0] is not NOTHING and (timed or run.name in REPEATS):
+                known[0].timed.update([_view(out) for out in run.outputs if self._runs_over_time(run, timed, out)])
             return known[0].constant
-        constant = not operation.random and (name in LIKE or all(facts.constant for facts in known))
-        timed = next((t for t, facts in zip(inputs, known, strict=True) if facts.timed and self.steps(t) > 1), None)
-        biased = name == "aten::add" and self._adds_bias(inputs)
-        for argument in operation.written:
-            for tensor in tensors_in(named.get(argument)):
+        timed = [t for found, t in zip(known, run.inputs, strict=True) if self._timed(found, t)]
+        constant = not run.operation.random and (run.name in LIKE or all([found.constant for found in known]))
+        for argument in run.operation.written:
+            for tensor in tensors_in(run.named.get(argument)):
                 self.of(tensor).seen.clear()
                 if not constant:
                     self.declare(tensor, **FORGOTTEN)
-        addresses = [_address(t) for t in inputs]
-        for out in outputs:
-            if _address(out) not in addresses:
-                self.note(out, constant=constant, **(self._shared(inputs) if name in COPIES else {}))
-                if name == "aten::clone":
-                    self.of(out).seen.update(self._copied(inputs[0], out))
-            if timed is not None and self._keeps_time(name, named, timed, out) or self._begins_time(name, inputs, out):
-                self.note_time(out)
+        biased = run.name == "aten::add" and self._adds_bias(known)
+        for out in run.outputs:
+            if _address(out) not in run.addresses:
+                found = self.note(out, constant=constant, **(_shared(known) if run.name in COPIES else {}))
+                if run.name == "aten::clone" and known[0].seen:
+                    found.seen.update(self._copied(run.inputs[0], out))
             if biased:
                 self.declare(out, affine=True)
+            if self._runs_over_time(run, timed, out):
+                self.note_time(out)
         return constant
 
-    def _adds_bias(self, inputs: Sequence[Tensor]) -> bool:
+    def _runs_over_time(self, run: Run, timed: list[Tensor], out: Tensor) -> bool:
+        """The leading axis of a result is time, as that of the first of the timed inputs is, or begins to be."""
+        return bool(timed) and self._keeps_time(run, timed[0], out) or self._begins_time(run, out)
+
+    def _adds_bias(self, known: Sequence[Storage]) -> bool:
         """A weight layer's output plus a constant is still one."""
-        moving = [self.of(t) for t in inputs if not self.of(t).constant]
+        moving = [found for found in known if not found.constant]
         return len(moving) == 1 and moving[0].affine
 
-    def biased(self, name: str, named: dict[str, Any]) -> int | None:
+    def biased(self, run: Run) -> int | None:
         """Index of the product to whose sums a constant is being added, as a linear layer does with its bias."""
-        sides = [named.get("self"), named.get("other")]
-        if name != "aten::add" or named["alpha"] != 1 or not all(isinstance(side, Tensor) for side in sides):
+        if run.name != "aten::add" or len(run.inputs) != 2 or run.named["alpha"] != 1:
             return None
-        first, second = map(self.of, sides)
+        first, second = (self._storages[address] for address in run.addresses)
         return first.product if second.constant else second.product if first.constant else None
 
-    def _shared(self, inputs: Sequence[Tensor]) -> dict[str, Any]:
-        first, *others = [self.of(t) for t in inputs] or [NOTHING]
-        names = ("reads_input", "declared", "step", "affine")
-        return {n: getattr(first, n) for n in names if all(getattr(o, n) == getattr(first, n) for o in others)}
-
-    def _copied(self, source: Tensor, copy: Tensor) -> dict[tuple, tuple[tuple[Operand, ...], Operand]]:
+    def _copied(self, source: Tensor, copy: Tensor) -> dict[tuple, Seen]:
         """Evidence of a source that holds for its copy, which may lie in another order."""
         kept, counts = self.of(source).seen, {1, self.steps(source)}
         found = {steps: kept.get((_place(source, steps), steps)) for steps in counts}
         return {(_place(copy, steps), steps): seen for steps, seen in found.items() if seen}
 
-    def _keeps_time(self, name: str, named: dict[str, Any], timed: Tensor, out: Tensor) -> bool:
+    def _keeps_time(self, run: Run, timed: Tensor, out: Tensor) -> bool:
+        name = run.name
         if out.ndim == 0 or out.shape[0] % self.timesteps or out.shape[0] == 0:
             return False
         if name in ALONG_DIM:
-            dims = named.get("dim")
+            dims = run.named.get("dim")
             dims = list(dims) if isinstance(dims, (list, tuple)) else [] if dims is None else [dims]
             whole = not dims and name not in ("aten::slice", "aten::select", "aten::split", "aten::unbind")
             return not whole and 0 not in [d % timed.ndim for d in (dims or [0])]
         if name in ("aten::transpose", "aten::t"):
-            return 0 not in [named.get(d, 0) % timed.ndim for d in ("dim0", "dim1")]
+            return 0 not in [run.named.get(d, 0) % timed.ndim for d in ("dim0", "dim1")]
         if name == "aten::permute":
-            return named["dims"][0] % timed.ndim == 0
+            return run.named["dims"][0] % timed.ndim == 0
         return True
 
-    def _begins_time(self, name: str, inputs: Sequence[Tensor], out: Tensor) -> bool:
+    def _begins_time(self, run: Run, out: Tensor) -> bool:
         """A static picture repeated T times in front."""
         T = self.timesteps
         return (
-            T > 1 and name in REPEATS and len(inputs) > 0 and out.ndim > 0
-            and out.shape[0] in (T, T * self.batch) and out.numel() == T * inputs[0].numel()
+            run.name in REPEATS and T > 1 and len(run.inputs) > 0 and out.ndim > 0
+            and out.shape[0] in (T, T * self.batch) and out.numel() == T * run.inputs[0].numel()
         )  # fmt: skip
+
+
+def _without_steps(seen: Seen) -> Seen:
+    whole = seen.whole
+    return Seen(replace(whole, nonzero_per_step=()), (whole.positive,), (whole.negative,), (whole.magnitude,))
+
+
+def _shared(known: Sequence[Storage]) -> dict[str, Any]:
+    """What holds of all of them."""
+    first, *others = known or [NOTHING]
+    names = ("reads_input", "declared", "step", "affine")
+    return {n: getattr(first, n) for n in names if all(getattr(o, n) == getattr(first, n) for o in others)}
 
 
 def tensors_in(value: Any) -> list[Tensor]:

@@ -9,6 +9,7 @@ is uncovered, under its own name.
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from torch import nn
 
@@ -146,9 +147,14 @@ KNOWN: dict[tuple[str, str], tuple[Callable[[nn.Module], dict[str, int] | None] 
 }  # fmt: skip
 
 
+@cache
+def _from_there(kind: type) -> bool:
+    return any(parent.__module__.startswith(PLACES) for parent in kind.__mro__)
+
+
 def foreign_neuron(module: nn.Module) -> ForeignNeuron | None:
     """How a foreign neuron is counted; None for a module that is no foreign neuron."""
-    if not any(parent.__module__.startswith(PLACES) for parent in type(module).__mro__):
+    if not _from_there(type(module)):
         return None
     timed = getattr(module, "step_mode", "s") == "m"
     for depth, parent in enumerate(type(module).__mro__):

@@ -23,7 +23,8 @@ def product(call: Call, left: Tensor, right: Tensor, *, op: str | None = None, b
     n, k, m = left.shape[-2], left.shape[-1], right.shape[-1]
     left, right = left.expand(*lead, n, k), right.expand(*lead, k, m)
     a, b = call.operand(left), call.operand(right)
-    fan_left, fan_right = (fan.to(torch.int64) for fan in (nonzeros(left, -2, a), nonzeros(right, -1, b)))  # (..., K)
+    fans = nonzeros(call.facts.levels(left), -2, a), nonzeros(call.facts.levels(right), -1, b)  # (..., K)
+    fan_left, fan_right = (fan.to(torch.int64) for fan in fans)
     return call.row(
         op or ("score_value" if a.declared == "pow2" else "matmul"),
         steps=max(call.facts.steps(left), call.facts.steps(right)),

@@ -10,8 +10,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from neuromorphic.count.call import Call, Counter
-from neuromorphic.count.measure import nonzeros, power_of_two
-from neuromorphic.ledger import Emission, Operand, Row
+from neuromorphic.count.measure import Seen, power_of_two
+from neuromorphic.ledger import Emission, Row
 from spikeattn.types import NeuronCost
 
 LEAK = {"none": {}, "shift": {"SHIFT": 1}, "mul": {"MUL": 1}}
@@ -33,6 +33,8 @@ def per_update(cost: NeuronCost) -> dict[str, int]:
 
 def declared_cost(module: nn.Module) -> NeuronCost | None:
     """The cost of a neuron of ours (anything with `cost` and `alphabet`), None for other modules."""
+    if not hasattr(type(module), "cost") and "cost" not in vars(module):
+        return None  # without asking the module itself, which is slow to say no
     cost, alphabet = getattr(module, "cost", None), getattr(module, "alphabet", None)
     known = all(hasattr(cost, name) for name in ("leak", "compares", "reset", "state_words"))
     return cost if known and alphabet else None
@@ -48,28 +50,30 @@ def neuron_row(scope: str, per_element: dict[str, int], state_words: int, update
     )
 
 
-def emission(scope: str, neuron: str, alphabet: str, spikes: Tensor, batch: int,
-             seen: tuple[Operand, ...], whole: Operand) -> Emission:
-    """What a neuron layer sent: spikes (T, B, ...) or (B, ...), the evidence of each step and of all of them."""
-    rows = len(seen) * batch
-    firings = nonzeros(spikes.reshape(rows, -1), 0, whole).numpy(force=True)  # of each unit, over steps and samples
+def emission(row: Row, neuron: str, alphabet: str, spikes: Tensor, batch: int, seen: Seen) -> Emission:
+    """What a neuron layer sent: spikes (T, B, ...) or (B, ...), their evidence; row is that of its updates."""
+    fired = spikes.reshape(len(seen.positive) * batch, -1).bool().numpy(force=True)  # (steps and samples, units)
     return Emission(
-        scope=scope,
+        scope=row.scope,
         neuron=neuron,
         alphabet=alphabet,
-        units=len(firings),
+        units=fired.shape[1],
         numel=spikes.numel(),
-        positive=tuple(step.positive for step in seen),
-        negative=tuple(step.negative for step in seen),
-        levels=tuple(step.magnitude if whole.integers else 0 for step in seen),
-        fired=_bits(firings > 0),
-        always=_bits(firings == rows),
-        integers=whole.integers,
+        positive=seen.positive,
+        negative=seen.negative,
+        levels=seen.levels,
+        fired=_bits(np.bitwise_or.reduce(fired)),
+        always=_bits(np.bitwise_and.reduce(fired)),
+        call=row.call,
+        order=row.order,
+        integers=seen.whole.integers,
     )
 
 
 def _bits(flags: np.ndarray) -> int:
     """A row of flags as an integer: flag i is bit i."""
+    if not flags.any():
+        return 0
     return int.from_bytes(np.packbits(flags, bitorder="little").tobytes(), "little")
 
 

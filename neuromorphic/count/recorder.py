@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from neuromorphic.count import COUNTERS, FREE, conv, matmul
 from neuromorphic.count.call import Call
-from neuromorphic.count.facts import Facts, Operation, operation_of, tensors_in
+from neuromorphic.count.facts import Facts, Operation, Run, operation_of, tensors_in
 from neuromorphic.count.foreign import foreign_neuron
 from neuromorphic.count.neuron import declared_cost, emission, neuron_row, per_update
 from neuromorphic.ledger import Coverage, Emission, Row, Touch
@@ -55,7 +55,7 @@ class Recorder(TorchDispatchMode):
         self.facts = facts
         self.rows: list[Row] = []
         self.emissions: list[Emission] = []
-        self.touched: dict[str, Tally] = {"counted": Tally(), "free": Tally(), "uncovered": Tally()}
+        self.touched: dict[tuple[str, str, str], list[int]] = {}  # (state, op, scope): [calls, elements]
         self.calls: Tally = Tally()
         self._path: list[str] = [""]
         self._regions: list[Region] = []
@@ -70,10 +70,10 @@ class Recorder(TorchDispatchMode):
 
     @property
     def coverage(self) -> Coverage:
-        return Coverage(**{
-            state: tuple(Touch(op, scope, self.calls[state, op, scope], n) for (op, scope), n in sorted(tally.items()))
-            for state, tally in self.touched.items()
-        })  # fmt: skip
+        found: dict[str, list[Touch]] = {"counted": [], "free": [], "uncovered": []}
+        for (state, op, scope), (calls, numel) in sorted(self.touched.items()):
+            found[state].append(Touch(op, scope, calls, numel))
+        return Coverage(**{state: tuple(touches) for state, touches in found.items()})
 
     @contextmanager
     def listening(self, modules: Iterable[tuple[str, nn.Module]]) -> Iterator[None]:
@@ -98,9 +98,9 @@ class Recorder(TorchDispatchMode):
             self._regions.append(region)
 
     def _leave(self, region: Region | None, module: nn.Module, args: tuple, output: Any) -> None:
-        tensors = tensors_in(output)
         if region:
             self._regions.pop()
+            tensors = tensors_in(output)
             if tensors and not self._regions:
                 with torch._C._DisableTorchDispatch():  # what we run ourselves is no work of the model
                     self._declare(region, tensors[0])
@@ -120,9 +120,8 @@ class Recorder(TorchDispatchMode):
         steps = spikes.shape[0] if region.timed else 1
         self._add(neuron_row(self.scope, region.per_element, region.state_words, spikes.numel(), steps))
         self._touch("counted", f"neuron:{region.neuron}", spikes.numel())
-        sent = emission(self.scope, region.neuron, region.alphabet, spikes, batch,
-                        *self.facts.evidence(spikes, steps, self.scope))  # fmt: skip
-        self.emissions.append(replace(sent, call=self.rows[-1].call, order=self.rows[-1].order))
+        seen = self.facts.evidence(spikes, steps, self.scope)
+        self.emissions.append(emission(self.rows[-1], region.neuron, region.alphabet, spikes, batch, seen))
 
     def strangers(self, tensors: Iterable[Tensor]) -> None:
         """Values that NumPy or another library handed over: what it cost to make them did not pass by here.
@@ -135,13 +134,14 @@ class Recorder(TorchDispatchMode):
                 self.facts.note(tensor)
 
     def _add(self, row: Row) -> None:
-        call = self.calls["row", row.scope, row.op]
-        self.calls["row", row.scope, row.op] += 1
-        self.rows.append(replace(row, call=call, order=len(self.rows)))
+        call = self.calls[row.scope, row.op]
+        self.calls[row.scope, row.op] += 1
+        self.rows.append(row.at(call, len(self.rows)))
 
     def _touch(self, state: str, op: str, numel: int) -> None:
-        self.calls[state, op, self.scope] += 1
-        self.touched[state][op, self.scope] += numel
+        touched = self.touched.setdefault((state, op, self.scope), [0, 0])
+        touched[0] += 1
+        touched[1] += numel
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs, operation = kwargs or {}, operation_of(func)
@@ -150,38 +150,36 @@ class Recorder(TorchDispatchMode):
                 result = func.decompose(*args, **kwargs)
             if result is not NotImplemented:
                 return result
-        named = operation.named(args, kwargs)
-        kept = self._before(operation, named)
+        kept = self._before(operation, args, kwargs) if operation.written else {}
         out = func(*args, **kwargs)
-        self._record(operation, named, kept, out)
+        self._record(Run(operation, args, kwargs, out), kept, out)
         return out
 
-    def _before(self, operation: Operation, named: dict[str, Any]) -> dict[str, Tensor]:
+    def _before(self, operation: Operation, args: tuple, kwargs: dict) -> dict[str, Tensor]:
         """What a product held that is written over by its result."""
-        if not operation.written or operation.name not in OVERWRITTEN or self._regions:
+        if operation.name not in OVERWRITTEN or self._regions:
             return {}
+        named = operation.named(args, kwargs)
         return {argument: self.facts.twin(named[argument]) for argument in operation.written}
 
-    def _record(self, operation: Operation, named: dict[str, Any], kept: dict[str, Tensor], out: Any) -> None:
-        name, inputs = operation.name, tensors_in([named[argument] for argument in operation.tensors])
-        outputs = [out] if isinstance(out, Tensor) else tensors_in(out)
-        self.strangers(inputs)
-        product = self.facts.biased(name, named)
-        constant = self.facts.settle(operation, named, inputs, outputs)
+    def _record(self, run: Run, kept: dict[str, Tensor], out: Any) -> None:
+        name, numel = run.name, run.outputs[0].numel() if run.outputs else 0
+        self.strangers(self.facts.unknown_inputs(run))
+        product = self.facts.biased(run)
+        constant = self.facts.settle(run)
         if product is not None and self.rows[product].scope == self.scope:
-            self._touch("counted", name, outputs[0].numel())
-            self.rows[product] = replace(self.rows[product], bias=self.rows[product].bias + outputs[0].numel())
+            self._touch("counted", name, numel)
+            self.rows[product] = replace(self.rows[product], bias=self.rows[product].bias + numel)
             return
         if self._regions and name not in PRODUCTS:
             return
-        numel = outputs[0].numel() if outputs else 0
         if constant or name in FREE:
             self._touch("free", name, numel)
             return
-        rows = COUNTERS[name](Call(name, named | kept, out, self.scope, self.facts)) if name in COUNTERS else None
-        state = "uncovered" if rows is None else "counted" if rows else "free"
-        self._touch(state, name, numel)
+        call = Call(name, run.named | kept, out, self.scope, self.facts)
+        rows = COUNTERS[name](call) if name in COUNTERS else None
+        self._touch("uncovered" if rows is None else "counted" if rows else "free", name, numel)
         for row in rows or ():
             self._add(row)
         if rows and name in PRODUCTS:
-            self.facts.declare(outputs[0], product=len(self.rows) - 1)
+            self.facts.declare(run.outputs[0], product=len(self.rows) - 1)

@@ -57,7 +57,7 @@ def hidden_weights_product(call: Call, op: str, kind: Kind, n: int, per_key: Ten
         dense=value.numel() * n,
         left_events=weights * d,
         right_events=v.nonzero * n,
-        coincidence=int((per_key * nonzeros(value, -1, v).to(torch.int64)).sum()),
+        coincidence=int((per_key * nonzeros(call.facts.levels(value), -1, v).to(torch.int64)).sum()),
         right_units=units(value, v, v.nonzero) * n,
     )
 

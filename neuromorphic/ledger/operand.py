@@ -1,5 +1,6 @@
 """What was seen of one operand, and the kind of its values: a lattice that evidence climbs and never descends."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,20 +78,30 @@ class Operand:
         return "pow2" if self.powers_of_two else "real"
 
     def __add__(self, other: "Operand") -> "Operand":
-        seen = [m for m in (self.smallest, other.smallest) if m > 0]
-        declared = {self.declared, other.declared} - {None}
-        integers = self.integers and other.integers
+        return Operand.total((self, other))
+
+    @staticmethod
+    def total(parts: Sequence["Operand"]) -> "Operand":
+        """Evidence of all parts together, in whatever order."""
+        first, *others = parts
+        if not others:
+            return first
+        per_step = first.nonzero_per_step
+        for part in others:
+            per_step = add_steps(per_step, part.nonzero_per_step)
+        integers = all([part.integers for part in parts])
+        declared = [part.declared for part in parts if part.declared]
         return Operand(
-            numel=self.numel + other.numel,
-            positive=self.positive + other.positive,
-            negative=self.negative + other.negative,
-            nonzero_per_step=add_steps(self.nonzero_per_step, other.nonzero_per_step),
-            smallest=min(seen, default=0.0),
-            largest=max(self.largest, other.largest),
+            numel=sum([part.numel for part in parts]),
+            positive=sum([part.positive for part in parts]),
+            negative=sum([part.negative for part in parts]),
+            nonzero_per_step=per_step,
+            smallest=min([part.smallest for part in parts if part.smallest > 0], default=0.0),
+            largest=max([part.largest for part in parts]),
             integers=integers,
-            powers_of_two=self.powers_of_two and other.powers_of_two,
-            repeats=self.repeats and other.repeats,
-            sum=self.sum + other.sum if integers else 0,
-            magnitude=self.magnitude + other.magnitude if integers else 0,
+            powers_of_two=all([part.powers_of_two for part in parts]),
+            repeats=all([part.repeats for part in parts]),
             declared=max(declared, key=KINDS.index, default=None),
+            sum=sum([part.sum for part in parts]) if integers else 0,
+            magnitude=sum([part.magnitude for part in parts]) if integers else 0,
         )

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from neuromorphic import energy, trace
-from neuromorphic.count.measure import joined, measure, measure_steps
+from neuromorphic.count.measure import Seen, measure, measure_steps
 from neuromorphic.energy import CONVENTIONS, LayerRate
 from neuromorphic.energy.conventions import KINDS
 from neuromorphic.energy.rule import classify
 from neuromorphic.ledger import KINDS as LATTICE
-from neuromorphic.ledger import Emission, Ledger, ModelInfo, Row
+from neuromorphic.ledger import Emission, Ledger, ModelInfo, Operand, Row
 from spikeattn import create_model
 from spikeattn.ops import OPS
 
@@ -132,13 +132,12 @@ def test_the_kind_of_a_data_set_is_that_of_all_its_values(data, random):
     """Whatever the order and the split: joining evidence is associative, commutative and idempotent in kind."""
     parts = [measure(torch.tensor(values)) for values in data]
     random.shuffle(parts)
-    whole = replace(joined(tuple(parts)), nonzero_per_step=())
+    whole = Operand.total(parts)
     assert whole.kind == loop_kind(sum(data, []))
-    assert whole == replace(joined(tuple(reversed(parts))), nonzero_per_step=())
+    assert whole == Operand.total(parts[::-1]) == measure(torch.tensor(sum(data, [])))
     assert (whole + whole).kind == whole.kind
     assert all(LATTICE.index(part.kind) <= LATTICE.index(whole.kind) for part in parts)
-    grouped = parts[0] + joined(tuple(parts[1:])) if len(parts) > 1 else parts[0]
-    assert replace(grouped, nonzero_per_step=()) == whole
+    assert whole == (parts[0] + Operand.total(parts[1:]) if len(parts) > 1 else parts[0])
 
 
 @SETTINGS
@@ -159,10 +158,16 @@ def test_evidence_does_not_depend_on_layout_or_type(values, dtype):
     assert measure_steps(turned, 3) == measure_steps(turned.contiguous(), 3) == seen
     assert measure_steps(x.permute(1, 2, 0).contiguous().permute(2, 0, 1), 3) == seen
     rounded = [float(value) for value in x.flatten()]
-    assert joined(seen).kind == (loop_kind(rounded) if dtype != torch.bfloat16 else joined(seen).kind)
-    assert sum(step.positive for step in seen) == sum(value > 0 for value in rounded)
-    shown = measure_steps(x[:1].expand(3, 2, 2), 3)
-    assert shown == 3 * measure_steps(x[:1], 1)
+    assert seen.whole.kind == (loop_kind(rounded) if dtype != torch.bfloat16 else seen.whole.kind)
+    steps = [measure(step) for step in x]
+    counts = tuple(step.nonzero for step in steps)
+    assert seen.whole == replace(Operand.total(steps), nonzero_per_step=counts)
+    assert (seen.positive, seen.negative) == tuple(zip(*((s.positive, s.negative) for s in steps), strict=True))
+    assert seen.levels == tuple(step.magnitude if seen.whole.integers else 0 for step in steps)
+    assert sum(seen.positive) == sum(value > 0 for value in rounded)
+    shown, once = measure_steps(x[:1].expand(3, 2, 2), 3), measure_steps(x[:1], 1)
+    assert shown == Seen(replace(Operand.total([once.whole] * 3), nonzero_per_step=3 * (once.whole.nonzero,)),
+                         3 * once.positive, 3 * once.negative, 3 * once.levels)  # fmt: skip
 
 
 class Net(nn.Module):

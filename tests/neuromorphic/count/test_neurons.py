@@ -301,3 +301,28 @@ def test_levels_of_a_normalised_integer_neuron_are_levels():
         rows[normalise] = next(row for row in trace(layer, x, timesteps=1).rows if row.op == "linear")
     assert rows[True].left.kind == "graded" and rows[True].left_units == 3 * (1 + 2 + 0 + 4)
     assert rows[True] == rows[False]
+
+
+def test_lowest_levels_of_a_normalised_neuron_are_single_events():
+    """Where it sends nothing but 1 / D, every 1 / D is one event, in whatever product it is met."""
+    from spikeattn.neurons import ILIF
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.neuron, self.conv = ILIF(levels=4, normalise=True), nn.Conv2d(1, 1, 3, padding=1, bias=False)
+
+        def forward(self, x):
+            spikes = self.neuron(x)[0][0]
+            return self.conv(spikes), spikes @ spikes.mT, nn.functional.scaled_dot_product_attention(*[spikes] * 3)
+
+    fired = torch.tensor([[1.0, 0.0, 1.0], [1.0, 0.0, 0.0], [1.0, 1.0, 1.0]])  # none reaches the second level
+    ledger = trace(Net(), fired.view(1, 1, 1, 3, 3), timesteps=1, batch_axis=1)
+    taps = torch.tensor([[4.0, 6.0, 4.0], [6.0, 9.0, 6.0], [4.0, 6.0, 4.0]])
+    (conv,), (product, _, value) = ([row for row in ledger.rows if row.op == op] for op in ("conv", "matmul"))
+    assert conv.left_events == conv.left_units == int((taps * fired).sum())
+    per_column = fired.sum(0)
+    assert product.coincidence == int((per_column * per_column).sum())
+    assert value.coincidence == 3 * int(fired.sum())
+    (emission,) = ledger.emissions
+    assert (emission.silent_units, emission.saturated_units) == (3, 6)
