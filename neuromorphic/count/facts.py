@@ -113,7 +113,7 @@ class Run:
         return self._named
 
 
-@dataclass
+@dataclass(slots=True)
 class Storage:
     """Facts of one storage; `ref` keeps its address from being given to another while the facts live."""
 
@@ -124,7 +124,7 @@ class Storage:
     step: float = 1.0
     affine: bool = False
     product: int | None = None
-    timed: set[tuple] = field(default_factory=set)
+    timed: frozenset[tuple] = frozenset()
     seen: dict[tuple, Seen] = field(default_factory=dict)
 
 
@@ -178,9 +178,8 @@ class Facts:
         return self.of(tensor) is NOTHING and tensor.layout is torch.strided
 
     def unknown_inputs(self, run: Run) -> list[Tensor]:
-        if all([address in self._storages for address in run.addresses]):
-            return []  # as nearly always, found out at once
-        return [tensor for tensor in run.inputs if self.unknown(tensor)]
+        return [tensor for address, tensor in zip(run.addresses, run.inputs, strict=True)
+                if self._storages[address] is NOTHING and address is not None]  # fmt: skip
 
     def note(self, tensor: Tensor, **facts: Any) -> Storage:
         """Begin the record of a tensor's storage, with these facts."""
@@ -229,7 +228,7 @@ class Facts:
         if found is NOTHING:
             found = self.note(tensor)
         if found is not NOTHING:
-            found.timed.add(_view(tensor))
+            found.timed |= {_view(tensor)}
 
     def steps(self, tensor: Tensor) -> int:
         """T where the leading axis runs over time, else 1."""
@@ -244,7 +243,7 @@ class Facts:
         if run.operation.view and known:
             timed = [run.inputs[0]] if self._timed(known[0], run.inputs[0]) else []
             if known[0] is not NOTHING and (timed or run.name in REPEATS):
-                known[0].timed.update([_view(out) for out in run.outputs if self._runs_over_time(run, timed, out)])
+                known[0].timed |= {_view(out) for out in run.outputs if self._runs_over_time(run, timed, out)}
             return known[0].constant
         timed = [t for found, t in zip(known, run.inputs, strict=True) if self._timed(found, t)]
         constant = not run.operation.random and (run.name in LIKE or all([found.constant for found in known]))

@@ -15,11 +15,12 @@ from neuromorphic.count.call import Call, Counter
 from neuromorphic.count.linear import product_with_weights
 from neuromorphic.count.measure import nonzeros, units
 from neuromorphic.ledger import Row
+from spikeattn.ops.ternary_matmul import leading_axes
 
 
 def product(call: Call, left: Tensor, right: Tensor, *, op: str | None = None, bias: int = 0) -> Row:
     """Both operands are activations: (..., N, K) times (..., K, M); leading axes broadcast."""
-    lead = torch.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    lead = leading_axes(left, right)
     n, k, m = left.shape[-2], left.shape[-1], right.shape[-1]
     left, right = left.expand(*lead, n, k), right.expand(*lead, k, m)
     a, b = call.operand(left), call.operand(right)

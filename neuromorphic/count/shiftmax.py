@@ -18,6 +18,7 @@ from neuromorphic.count.call import Call, Counter
 from neuromorphic.count.matmul import product
 from neuromorphic.count.softmax import hidden_weights_product
 from neuromorphic.ledger import Row
+from spikeattn.ops.ternary_matmul import leading_axes
 
 
 def allowed(scores_shape: torch.Size, mask: Tensor | None, like: Tensor) -> Tensor:
@@ -45,7 +46,7 @@ def _count_bipolar_attention(call: Call) -> list[Row]:
     steps = max(call.facts.steps(t) for t in (q, k, v))
     scores = product(call, q, k.mT)
     n, m = q.shape[-2], k.shape[-2]
-    lead = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+    lead = leading_axes(q, k, v)
     mask = allowed(torch.Size((*lead, n, m)), call["mask"], q)
     value = v.expand(*lead, *v.shape[-2:])
     current = hidden_weights_product(call, "score_value", "pow2", n, mask.sum(-2), value, steps)

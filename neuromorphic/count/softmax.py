@@ -17,6 +17,7 @@ from neuromorphic.count.call import Call, Counter, scaling
 from neuromorphic.count.matmul import product
 from neuromorphic.count.measure import nonzeros, units
 from neuromorphic.ledger import Kind, Operand, Row
+from spikeattn.ops.ternary_matmul import leading_axes
 
 
 def softmax_row(call: Call, rows: int, n: int) -> Row:
@@ -64,7 +65,7 @@ def hidden_weights_product(call: Call, op: str, kind: Kind, n: int, per_key: Ten
 
 def _count_attention(call: Call) -> list[Row]:
     query, key, value = call["query"], call["key"], call["value"]
-    lead = torch.broadcast_shapes(query.shape[:-2], key.shape[:-2])
+    lead = leading_axes(query, key)
     key, value = key.expand(*lead, *key.shape[-2:]), value.expand(*lead, *value.shape[-2:])
     n, d, m = query.shape[-2], query.shape[-1], key.shape[-2]
     scores = lead.numel() * n * m
