@@ -20,8 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neuromorphic.count.facts import Facts, tensors_in
+from neuromorphic.count.facts import Facts
 from neuromorphic.count.foreign import forget
+from neuromorphic.count.operation import tensors_in
 from neuromorphic.count.recorder import Recorder
 from neuromorphic.ledger import Ledger, ModelInfo
 

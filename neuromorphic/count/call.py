@@ -10,8 +10,9 @@ from typing import Any
 
 from torch import Tensor
 
-from neuromorphic.count.facts import Facts, tensors_in
+from neuromorphic.count.facts import Facts
 from neuromorphic.count.measure import power_of_two, repeats
+from neuromorphic.count.operation import tensors_in
 from neuromorphic.ledger import Operand, Row
 
 

@@ -10,6 +10,7 @@
 A transposed convolution swaps the roles of input and output pixels; its taps are those inside the output.
 """
 
+from functools import cache
 from math import ceil, prod
 
 import torch
@@ -20,6 +21,7 @@ from neuromorphic.count.measure import nonzeros, units
 from neuromorphic.ledger import Row
 
 
+@cache
 def axis_taps(pixels: int, outputs: int, kernel: int, stride: int, padding: int, dilation: int) -> list[int]:
     """How many (output, tap) pairs read each pixel along one axis.
 

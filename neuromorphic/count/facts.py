@@ -15,7 +15,6 @@ single views. A tensor nobody has seen has no facts, which is the safe side ever
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any
 
 import torch
@@ -23,6 +22,7 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef  # keeps an address unique, not the memory
 
 from neuromorphic.count.measure import Seen, dense, measure_steps, time_outermost
+from neuromorphic.count.operation import Run, address_of, tensors_in
 from neuromorphic.ledger import Kind
 
 LIKE = frozenset(
@@ -44,73 +44,6 @@ ALONG_DIM = frozenset(
         "select", "slice", "split", "split_with_sizes", "std", "sum", "unbind", "var",
     )
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Operation:
-    """What an operation is called and does to its arguments, read from its schema once.
-
-    name: without the underscore of the in-place form, which costs what the other does; arguments: (name, default);
-    tensors: (place, name) of the arguments that hold tensors or lists of them;
-    written: arguments that it writes to; view: its result lies in the storage of an argument;
-    random: its result is not given by its arguments;
-    composite: made of others, which reach us one by one where tensors were made outside of inference mode.
-    """
-
-    name: str
-    arguments: tuple[tuple[str, Any], ...]
-    tensors: tuple[tuple[int, str], ...]
-    written: tuple[str, ...]
-    view: bool
-    random: bool
-    composite: bool
-
-    def named(self, args: tuple, kwargs: dict) -> dict[str, Any]:
-        """The arguments of a call by name, defaults filled in."""
-        named = {name: kwargs.get(name, default) for name, default in self.arguments[len(args):]}
-        return {name: value for (name, _), value in zip(self.arguments, args, strict=False)} | named
-
-
-@cache
-def operation_of(func: Any) -> Operation:
-    """
-    >>> operation_of(torch.ops.aten.add_.Tensor).name, operation_of(torch.ops.aten.__and__.Tensor).name
-    ('aten::add', 'aten::__and__')
-    """
-    schema = func._schema
-    name = schema.name
-    return Operation(
-        name=name[:-1] if name.endswith("_") and not name.endswith("__") else name,
-        arguments=tuple((argument.name, argument.default_value) for argument in schema.arguments),
-        tensors=tuple((place, a.name) for place, a in enumerate(schema.arguments) if "Tensor" in str(a.type)),
-        written=tuple(a.name for a in schema.arguments if a.alias_info and a.alias_info.is_write),
-        view=any(a.alias_info and not a.alias_info.is_write for a in schema.returns),
-        random=torch.Tag.nondeterministic_seeded in func.tags,
-        composite=func._can_decompose(),
-    )
-
-
-class Run:
-    """One operation that has just run: what it was called with and what it gave."""
-
-    __slots__ = ("operation", "name", "args", "kwargs", "inputs", "addresses", "outputs", "_named")
-
-    def __init__(self, operation: Operation, args: tuple, kwargs: dict, out: Any):
-        self.operation, self.name, self.args, self.kwargs = operation, operation.name, args, kwargs
-        self.inputs: list[Tensor] = []
-        for place, name in operation.tensors:
-            value = args[place] if place < len(args) else kwargs.get(name)
-            self.inputs += [value] if isinstance(value, Tensor) else tensors_in(value)
-        self.addresses = [_address(tensor) for tensor in self.inputs]
-        self.outputs = [out] if isinstance(out, Tensor) else tensors_in(out)
-        self._named = None
-
-    @property
-    def named(self) -> dict[str, Any]:
-        """The arguments by name, looked up when first asked for."""
-        if self._named is None:
-            self._named = self.operation.named(self.args, self.kwargs)
-        return self._named
 
 
 @dataclass(slots=True)
@@ -135,7 +68,7 @@ class Storages(dict[int, Storage]):
     """Records by address; those of weights begin when they are first asked for, as most weights are read once."""
 
     def __init__(self, weights: Iterable[Tensor]):
-        self._weights = {_address(t): t.untyped_storage() for t in weights if t.layout is torch.strided}
+        self._weights = {address_of(t): t.untyped_storage() for t in weights if t.layout is torch.strided}
 
     def __missing__(self, address: int | None) -> Storage:
         if address not in self._weights:
@@ -146,10 +79,6 @@ class Storages(dict[int, Storage]):
 
 FORGOTTEN = {"constant": False, "reads_input": False, "declared": None, "step": 1.0, "affine": False,
              "product": None}  # by a write
-
-
-def _address(tensor: Tensor) -> int | None:
-    return tensor.untyped_storage()._cdata if tensor.layout is torch.strided else None
 
 
 def _view(tensor: Tensor) -> tuple:
@@ -171,7 +100,7 @@ class Facts:
         self._storages = Storages(weights)
 
     def of(self, tensor: Tensor) -> Storage:
-        return self._storages[_address(tensor)]
+        return self._storages[address_of(tensor)]
 
     def unknown(self, tensor: Tensor) -> bool:
         """Nothing is known about its storage: it was made before we listened, or where we cannot."""
@@ -183,7 +112,7 @@ class Facts:
 
     def note(self, tensor: Tensor, **facts: Any) -> Storage:
         """Begin the record of a tensor's storage, with these facts."""
-        address = _address(tensor)
+        address = address_of(tensor)
         if address is None:
             return NOTHING
         found = self._storages[address] = Storage(StorageWeakRef(tensor.untyped_storage()), **facts)
@@ -254,7 +183,7 @@ class Facts:
                     self.declare(tensor, **FORGOTTEN)
         biased = run.name == "aten::add" and self._adds_bias(known)
         for out in run.outputs:
-            if _address(out) not in run.addresses:
+            if address_of(out) not in run.addresses:
                 found = self.note(out, constant=constant, **(_shared(known) if run.name in COPIES else {}))
                 if run.name == "aten::clone" and known[0].seen:
                     found.seen.update(self._copied(run.inputs[0], out))
@@ -320,20 +249,3 @@ def _shared(known: Sequence[Storage]) -> dict[str, Any]:
     first, *others = known or [NOTHING]
     names = ("reads_input", "declared", "step", "affine")
     return {n: getattr(first, n) for n in names if all(getattr(o, n) == getattr(first, n) for o in others)}
-
-
-def tensors_in(value: Any) -> list[Tensor]:
-    """Every tensor in a nest of lists, tuples and dictionaries."""
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    if not isinstance(value, (list, tuple)):
-        return []
-    found = []
-    for item in value:
-        if isinstance(item, Tensor):
-            found.append(item)
-        elif isinstance(item, (list, tuple, dict)):
-            found += tensors_in(item)
-    return found

@@ -49,7 +49,8 @@ def measure_steps(x: Tensor, steps: int, where: str = "") -> Seen:
     >>> measure_steps(torch.tensor([1., 0., 1., -1.]), 2).positive
     (1, 1)
     """
-    base, copies = _without_copies(x.unflatten(0, (steps, -1)) if steps > 1 else x.unsqueeze(0))
+    by_step = x.unsqueeze(0) if steps == 1 else x if x.shape[0] == steps else x.unflatten(0, (steps, -1))
+    base, copies = _without_copies(by_step)
     if not time_outermost(base):
         base = base.contiguous()
     found = read(_values(base).reshape(base.shape[0], -1), where)

@@ -17,9 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from neuromorphic.count import COUNTERS, FREE, conv, matmul
 from neuromorphic.count.call import Call
-from neuromorphic.count.facts import Facts, Operation, Run, operation_of, tensors_in
+from neuromorphic.count.facts import Facts
 from neuromorphic.count.foreign import foreign_neuron
 from neuromorphic.count.neuron import declared_cost, emission, neuron_row, per_update
+from neuromorphic.count.operation import Operation, Run, operation_of, tensors_in
 from neuromorphic.ledger import Coverage, Emission, Row, Touch
 
 PRODUCTS = matmul.COUNTERS.keys() | conv.COUNTERS.keys()
