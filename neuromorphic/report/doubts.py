@@ -107,11 +107,12 @@ def _missing(entry: Entry) -> list[str]:
     if entry.ledger.coverage.uncovered:
         names = ", ".join(sorted({f"{touch.op} in {name_of(touch)}" for touch in entry.ledger.coverage.uncovered}))
         found.append(f"operations that nobody has counted: {names}; its totals are lower bounds.")
-    for name in {name: None for bill in entry.bills for name in bill.unpriced}:
-        lacking = [bill for bill in entry.bills if name in bill.unpriced]
-        often = text.count(lacking[0].unpriced[name] / entry.ledger.samples)
-        where = " and ".join(bill.profile.name for bill in lacking)
-        found.append(f"no price for {name} ({often} per sample) in {where}; totals are lower bounds.")
+    lacking: dict[str, list[str]] = {}
+    for bill in entry.bills:
+        classes = ", ".join(f"{name} ({text.count(n / entry.ledger.samples)})" for name, n in bill.unpriced.items())
+        lacking.setdefault(classes, []).append(bill.profile.name)
+    found += [f"no price for {classes} per sample in {' and '.join(where)}; totals are lower bounds."
+              for classes, where in lacking.items() if classes]
     return found
 
 

@@ -96,11 +96,12 @@ def _energy_cell(bill: Bill, size: float) -> Cell:
     return Cell(facts.bound(bill) + text.significant(value), value)
 
 
-def layers(entry: Entry) -> Table:
-    """One row for each layer: what ran per sample, and what it costs under every profile."""
+def layers(entry: Entry, only: str | None = None) -> Table:
+    """One row for each layer: what ran per sample, and what it costs under every profile, or only this one."""
     classes = [name for name in CLASSES if any(line.operation == name and line.count for line in entry.bills[0].lines)]
+    bills = [bill for bill in entry.bills if only in (None, bill.profile.name)]
     sizes = {bill.profile.name: text.energy_unit(pj * facts.PJ_PER_MJ for pj in bill.by_layer.values())
-             for bill in entry.bills}
+             for bill in bills}
     columns = (
         Column("layer", "module path", number=False),
         *(Column(name, f"{MEANING[name]}, operations per sample") for name in classes),
@@ -113,8 +114,7 @@ def layers(entry: Entry) -> Table:
     rows = []
     for layer in entry.bills[0].by_layer:
         per_sample = [counts.get((layer, name), 0) / entry.ledger.samples for name in classes]
-        energies = [bill.by_layer.get(layer, 0.0) * facts.PJ_PER_MJ / sizes[bill.profile.name][1]
-                    for bill in entry.bills]
+        energies = [bill.by_layer.get(layer, 0.0) * facts.PJ_PER_MJ / sizes[bill.profile.name][1] for bill in bills]
         rows.append((Cell(layer or "(model)"), *(Cell(text.count(n) if n else text.NOTHING, n) for n in per_sample),
                      *(Cell(text.significant(value), value) for value in energies)))
     return Table(columns, tuple(rows))
@@ -177,8 +177,8 @@ def _shiftmax_row(entry: Entry, bill: Bill, cost: ShiftmaxCost) -> tuple[Cell, .
     )
 
 
-def constants(report: Report) -> Table:
-    """Every price of every profile, with its source."""
+def constants(report: Report, only: str | None = None) -> Table:
+    """Every price of every profile, or of only this one, with its source."""
     columns = (
         Column("profile", "name of the price file", number=False),
         Column("operation", "class of operation, or a constant of the energy model", number=False),
@@ -188,7 +188,7 @@ def constants(report: Report) -> Table:
     )
     used = {name for entry in report.entries for bill in entry.bills for name in bill.counts}
     rows = []
-    for profile in report.profiles:
+    for profile in (one for one in report.profiles if only in (None, one.name)):
         for name in sorted(used & set(profile.prices), key=CLASSES.index):
             price = profile.prices[name]
             how = f"{price.source} ({price.strategy})" if price.strategy else price.source
@@ -243,9 +243,12 @@ def unpriced(entry: Entry) -> Table | None:
     return Table(columns, tuple(rows)) if rows else None
 
 
-def statistics(report: Report) -> Table | None:
-    """How sure the means are: spread over samples and the ratio on the same samples; None for a run as a whole."""
-    found = [(entry, spread) for entry in report.entries for spread in entry.spreads]
+def statistics(report: Report, only: str | None = None) -> Table | None:
+    """How sure the means are: spread over samples and the ratio on the same samples; None for a run as a whole.
+
+    Under every profile, or only the one of this name.
+    """
+    found = [(entry, spread) for entry in report.entries for spread in entry.spreads if only in (None, spread.profile)]
     columns = (
         Column("model", "label", number=False), Column("profile", "prices in use", number=False),
         Column("samples", "traced one by one"), Column("mean", "energy per sample"),

@@ -64,14 +64,19 @@ def key() -> Markup:
 
 
 def numbers(found: Span) -> Table:
-    """Energy and ratio in every setting, and where the prices come from."""
+    """Energy and ratio in every setting."""
     columns = (Column("profile", "prices in use", number=False),
                Column("reuse", "how often words cross their memory; a dash for arithmetic alone", number=False),
                Column("memory", "memories in use", number=False), Column("energy", "per sample"),
-               Column("ratio", "over the baseline in the same setting"),
-               Column("source", "of the prices; all are verified", number=False))
-    sources = {name: load_profile(name).source for name in {one.profile for one in found.settings}}
+               Column("ratio", "over the baseline in the same setting"))
     return Table(columns, tuple(
         (Cell(one.profile), Cell(one.reuse or text.NOTHING), Cell(one.memory or text.NOTHING),
-         Cell(amount(one), one.total_mj), Cell(text.ratio(one.ratio), one.ratio),
-         Cell(sources[one.profile])) for one in found.settings))
+         Cell(amount(one), one.total_mj), Cell(text.ratio(one.ratio), one.ratio)) for one in found.settings))
+
+
+def sources(found: Span) -> str:
+    """Where the prices of each profile come from, each source once."""
+    named: dict[str, list[str]] = {}
+    for name in dict.fromkeys(one.profile for one in found.settings):
+        named.setdefault(load_profile(name).source, []).append(name)
+    return "Prices: " + "; ".join(f"{', '.join(names)} from {source}" for source, names in named.items()) + "."

@@ -152,6 +152,14 @@ class TestBreakEven:
         assert row[3].value == pytest.approx(4.6 / 0.9) and row[4].text == "above 100 %"
         assert row[6].value == report.entries[0].bills[0].ratio
 
+    def test_a_colour_is_one_profile(self, report):
+        """Of all profiles only as many are drawn as there are colours; the numbers have every one."""
+        ledger = report.entries[0].ledger
+        many = Report((Entry("net", tuple(energy.price(ledger, name) for name in energy.profiles())),))
+        styles = re.findall(r'class="curve (series-\d)"', charts.break_even.draw(many))
+        assert len(styles) == len(set(styles)) == 4 == charts.break_even.key(many).count("<li>")
+        assert len(charts.break_even.numbers(many).rows) > 4
+
     def test_none_without_spikes(self, report):
         assert charts.break_even.draw(Report(report.entries[2:])) is None
 
@@ -272,10 +280,12 @@ class TestInterval:
         assert set(re.findall(r'row-label">([^<]+)<', drawing)) == profiles
         assert drawing.count('class="point fixed"') == 1
 
-    def test_numbers_name_source_and_ratio(self, small):
+    def test_numbers_and_sources(self, small):
         found = energy.interval(small)
-        rows = charts.interval.numbers(found).rows
-        assert len(rows) == len(found.settings) and all(row[5].text for row in rows)
+        assert len(charts.interval.numbers(found).rows) == len(found.settings)
+        words = charts.interval.sources(found)
+        for name in {one.profile for one in found.settings}:
+            assert name in words and words.count(energy.load_profile(name).source) == 1
 
 
 class TestMemory:
