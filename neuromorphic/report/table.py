@@ -1,7 +1,8 @@
 """Tables as data: the same columns, definitions and digits in every view."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from neuromorphic.energy import Baseline, ShiftmaxCost, baselines
 from neuromorphic.energy.bill import CLASSES, MEANING, Bill
@@ -37,8 +38,9 @@ class Table:
     highlight: int | None = None
 
 
-def summary(report: Report) -> Table:
-    """One row for each model: the table that the report exists for."""
+def summary(report: Report, names: Mapping[str, str] = MappingProxyType({})) -> Table:
+    """One row for each model: the table that the report exists for. names: what headings call a profile, if not so."""
+    called = {p.name: names.get(p.name, p.name) for p in report.profiles}
     units = {p.name: _unit(report, p.name) for p in report.profiles}
     base = report.baseline
     columns = [
@@ -49,12 +51,12 @@ def summary(report: Report) -> Table:
         Column("firing rate", "emissions of either sign per neuron and time step, mean over all neuron layers"),
         Column("ρT", "accumulates per multiply-accumulate that the same products would need once as an ANN "
                      "(firing rate × T, weighted by fan-out)"),
-        *(Column(f"energy, {p.name} [{units[p.name][0]}]",
+        *(Column(f"energy, {called[p.name]} [{units[p.name][0]}]",
                  f"theoretical energy of every counted operation per sample, prices of {p.title}")
           for p in report.profiles),
-        *(Column(f"ratio, {p.name}",
+        *(Column(f"ratio, {called[p.name]}",
                  f"energy divided by that of {base.label} under the same prices") for p in report.profiles if base),
-        *(Column(f"vs dense self, {p.name}",
+        *(Column(f"vs dense self, {called[p.name]}",
                  "energy divided by that of the model's own products, run once as a dense ANN")
           for p in report.profiles if not base),
         Column("coverage", "counted share of the elements given by operations that are not free"),
