@@ -100,13 +100,6 @@ def test_compare_a_broken_file(spikeattn, written, tmp_path, damage):
     assert spikeattn("energy", "compare", written, tmp_path / "none").code == 2
 
 
-def test_profiles(spikeattn):
-    rows = json.loads(spikeattn("energy", "profiles", "--json").out)
-    prices = {row["name"]: row["prices_pj"] for row in rows}
-    assert prices["horowitz45_fp32"]["MAC"] == 4.6 and prices["horowitz45_int8_acc32"]["AC"] == 0.1
-    assert "horowitz45_fp32" in spikeattn("energy", "profiles").out
-
-
 def test_a_saved_model(spikeattn, tmp_path):
     import spikeattn as library
 
@@ -127,19 +120,6 @@ def test_training_is_read_from_the_recipe(tmp_path):
     assert read_training(tmp_path) is None
     (tmp_path / "recipe.json").write_text(json.dumps(Recipe().to_dict()))
     assert read_training(tmp_path) == f"trained on digits for {Recipe().schedule.epochs} epochs, seed 0"
-
-
-@pytest.mark.parametrize("profile", ["loihi1_presilicon", "lemaire2022_qualia", "lemaire2022_sj", "step_mem"])
-def test_report_at_any_profile(spikeattn, profile, tmp_path):
-    outcome = spikeattn("energy", "spikingformer_tiny", *ALONE, "--profile", profile, "--out", tmp_path)
-    assert outcome.code == 0 and profile in outcome.out
-    bill = read((tmp_path / "report.json").read_text(encoding="utf-8")).entries[0].bills[0]
-    assert bill.profile.name == profile and bill.total_mj > 0
-    assert bill.profile.model in ((tmp_path / "report.json").read_text(encoding="utf-8"))
-    memory = "Theoretical energy of arithmetic and memory, not measured joules."
-    files = [(tmp_path / name).read_text(encoding="utf-8") for name in ("report.md", "report.html")]
-    for place in (outcome.out, *files, spikeattn("energy", "compare", tmp_path, tmp_path).out):
-        assert memory in " ".join(place.split()) and "arithmetic energy" not in place
 
 
 def test_statistics_by_default(spikeattn):
