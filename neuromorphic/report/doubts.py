@@ -80,17 +80,14 @@ def _rates(ledger: Ledger) -> dict[str, float]:
     return {name: spikes / updates for name, (spikes, updates) in emitted.items() if updates}
 
 
-def passes(ledger: Ledger) -> int | None:
-    """The most forward passes that the ledger can come from: some operation ran once in each; None for a table."""
-    return min((touch.calls for touch in ledger.coverage.counted), default=None)
-
-
 def _sampling(ledger: Ledger) -> list[str]:
-    """Only where something depends on the samples: in a network that spikes."""
+    """Sizes that depend on the batch; and few samples, where something depends on them: in a network that spikes."""
+    changed = ledger.changed_shapes
+    found = [f"{len(changed)} layer(s) did not have the same shape in every batch, so that the mean is over unequal "
+             f"work: {text.some(changed)}."] if changed else []
     if not ledger.emissions:
-        return []
-    found = []
-    if passes(ledger) == 1:
+        return found
+    if ledger.passes == 1:
         found.append(f"one batch only ({ledger.samples} sample(s)); a firing rate is a mean over the data.")
     elif ledger.samples < FEWEST:
         found.append(f"its firing rates are means over {ledger.samples} samples only; take {FEWEST} or more.")
