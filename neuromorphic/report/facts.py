@@ -264,7 +264,7 @@ def rules(report: Report) -> list[tuple[str, str]]:
 def zero_skipping(report: Report) -> list[str]:
     """What an ANN saves where its zeros are skipped, measured on the one that was given."""
     return [f"{entry.label} under {bill.profile.name}: {text.percent(found.density)} of its products have no operand "
-            f"of zero: {text.energy(found.skipped_mj * PJ_PER_MJ)} where the others are skipped, "
+            f"of zero; arithmetic alone: {text.energy(found.skipped_mj * PJ_PER_MJ)} where the others are skipped, "
             f"{text.energy(found.dense_mj * PJ_PER_MJ)} where nothing is."
             for entry in report.entries if entry.role == "zero-skipping ann" for bill in entry.bills
             if (found := skipped(entry, bill))]

@@ -48,8 +48,8 @@ def render(report: Report) -> str:
         entries=[_entry(report, entry) for entry in report.entries],
         lead=report.lead.label,
         ratios=report.baseline.label if report.baseline else None,
-        skipping_words="An ANN on hardware that skips products with a zero activation pays for the rest only. "
-        + charts.zero_skipping.words(report),
+        skipping_words="An ANN on hardware that skips products with a zero activation pays for the rest only; memory "
+        "is left out, on both sides. " + charts.zero_skipping.words(report),
         statistics=_panels(report.profiles, lambda profile: _statistics(report, profile)),
         measured=[sentence for entry in report.entries if (sentence := facts.measured(entry))],
         provenance=facts.provenance(report),

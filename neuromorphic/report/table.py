@@ -135,7 +135,8 @@ def dense_baselines(report: Report) -> Table | None:
         *(Column(f"model ÷ baseline, {name}", f"energy of the model at {name} over that of the baseline; a dash where "
                  "the baseline would be of more bits than the model, which is no fair comparison") for name in rivals),
     )
-    rows = tuple(_baseline_row(entry, baseline, rivals) for entry in owners for baseline in baselines(entry.ledger))
+    rows = tuple(_baseline_row(entry, baseline, rivals) for entry in owners
+                 for baseline in baselines(entry.ledger, entry.bills[0].rule.reuse))
     return Table(columns, rows) if rows else None
 
 

@@ -80,6 +80,26 @@ def test_compare_names_what_changed(spikeattn, tmp_path):
     assert "class SHIFT" in shown and "layer blocks.0.attn" in shown and "not given" in shown
 
 
+def test_compare_says_where_the_accounting_differs(spikeattn, written, tmp_path):
+    outcome = spikeattn("energy", "spikingformer_tiny", *ALONE, "--reuse", "ideal", "--out", tmp_path / "b")
+    assert outcome.code == 0
+    rows = json.loads(spikeattn("energy", "compare", written, tmp_path / "b", "--json").out)
+    assert rows and all(len(row["differs"]) == 1 and row["differs"][0].startswith("Memory traffic: not charged")
+                        for row in rows)
+    shown = " ".join(spikeattn("energy", "compare", written, tmp_path / "b").out.split())
+    assert "Not the same accounting under horowitz45_fp32: Memory traffic: not charged" in shown
+    assert "Theoretical energy of arithmetic and memory" in shown
+    same = json.loads(spikeattn("energy", "compare", tmp_path / "b", tmp_path / "b", "--json").out)
+    assert not any(row["differs"] for row in same)
+    plain = json.loads((tmp_path / "b" / "report.json").read_text(encoding="utf-8"))
+    plain["profiles"]["horowitz45_fp32"]["prices"]["LOD"]["pj"] = 99.0  # of an operation that did not run
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "report.json").write_text(json.dumps(plain), encoding="utf-8")
+    other = json.loads(spikeattn("energy", "compare", tmp_path / "b", tmp_path / "c", "--json").out)
+    assert [row["differs"] for row in other if row["profile"] == "horowitz45_fp32"] == [
+        ["price of LOD: 0.9 in A, 99.0 in B"]]
+
+
 def test_compare_fails_above_a_limit(spikeattn, written):
     assert spikeattn("energy", "compare", written, written, "--fail-above", "1000").code == 0
     outcome = spikeattn("energy", "compare", written, written, "--fail-above", "1e-9")

@@ -10,8 +10,9 @@ from markupsafe import Markup
 from neuromorphic import energy
 from neuromorphic.energy.bill import Line, Rule
 from neuromorphic.ledger import Ledger, ModelInfo, Operand, Row
-from neuromorphic.report import Entry, Report, charts, facts, text
+from neuromorphic.report import Entry, Report, charts, facts, table, text
 from neuromorphic.report.charts import parts, plane, span
+from neuromorphic.report.json import plain
 from neuromorphic.report.svg import Bar, Part, stacked_bars
 
 FP32 = "horowitz45_fp32"
@@ -206,6 +207,17 @@ class TestShiftmax:
         assert charts.shiftmax.draw(Report(report.entries[1:]), report.profiles[0]) is None
 
 
+class TestDenseBaselines:
+    def test_the_reuse_model_of_the_bill_is_that_of_every_baseline(self, small, profile):
+        """fp32 beside fp32: the ratio is the one to the dense self, memory on both sides."""
+        for reuse in (None, *energy.REUSE):
+            bill = energy.price(small, profile, reuse=reuse)
+            report = Report((Entry("net", (bill,)),))
+            fp32 = table.dense_baselines(report).rows[0]
+            assert fp32[-1].value == pytest.approx(bill.ratio) and fp32[3].value == pytest.approx(bill.ann_mj * 1e9)
+            assert plain(report)["entries"][0]["baselines"][0]["total_mj"] == pytest.approx(bill.ann_mj)
+
+
 class TestZeroSkipping:
     def test_where_the_ann_costs_as_much(self, small, profile):
         """256 AC * 0.9 pJ against (1 - z) * 256 MAC * 4.6 pJ: even at z = 1 - 0.9 / 4.6."""
@@ -214,6 +226,11 @@ class TestZeroSkipping:
         assert row[5].text == f"{100 * (1 - 0.9 / 4.6):.1f} %"
         assert "fp32 ANN costs as much as net at 80.4 % zeros" in titles(charts.zero_skipping.draw(report, profile))
         assert "was not measured" in charts.zero_skipping.words(report)
+
+    def test_memory_is_left_out_on_both_sides(self, small, profile):
+        plain, stored = (charts.zero_skipping.numbers(Report((Entry("net", (bill,)),)), profile).rows[0] for bill in
+                         (energy.price(small, profile), energy.price(small, profile, reuse="none")))
+        assert plain[4].text == stored[4].text and plain[5].text == stored[5].text
 
     def test_a_measured_ann_is_a_point(self, small, profile):
         relu = Operand(32, 8, 0, smallest=0.2, largest=1.3, integers=False, powers_of_two=False)
