@@ -81,20 +81,20 @@ def draw(report: Report, profile: Profile) -> Markup | None:
     x = Axis("share of products skipped because the activation is zero [%]", 100.0,
              tuple((v, f"{v:g}") for v in plane.ticks(100.0)))
     y = Axis(f"arithmetic energy per sample [{unit}]", end, tuple((v, f"{v:g}") for v in plane.ticks(end)))
-    lines = [Line((0, own), (100, own), "even", f"{entry.label}: {facts.bound(bill)}{text.significant(own)} {unit}")]
+    lines = [Line((0, own), (100, own), "even", f"{entry.label}: {facts.bound(bill)}{text.significant(own, 6)} {unit}")]
     points = []
     for index, one in enumerate(rivals):
         every, none = (mj / size for mj in _ends(entry, one))
         lines.append(Line((0, every), (100, none), f"series-{index % SERIES}",
-                          f"{one.name}: {text.significant(every)} {unit} without skipping"))
+                          f"{one.name}: {text.significant(every, 6)} {unit} without skipping"))
         if even := _even(entry, one, _own(bill)):
             points.append(Point(100 * even, own, f"{one.name}: {text.percent(even)}", f"series-{index % SERIES}",
                                 f"{one.name} ANN costs as much as {entry.label} at {text.percent(even)} zeros",
                                 hollow=True, place="above"))
     points += [Point(100 * (1 - seen.density), seen.skipped_mj / size, f"{other.label}, measured", "series-0",
                      f"{other.label}: {text.percent(1 - seen.density)} of its products skipped, "
-                     f"{text.significant(seen.skipped_mj / size)} {unit} instead of "
-                     f"{text.significant(seen.dense_mj / size)} {unit}", place="above") for other, seen in ran]
+                     f"{text.significant(seen.skipped_mj / size, 6)} {unit} instead of "
+                     f"{text.significant(seen.dense_mj / size, 6)} {unit}", place="above") for other, seen in ran]
     return plane.draw(x, y, lines, points, height=240)
 
 

@@ -207,6 +207,20 @@ class TestShiftmax:
         assert charts.shiftmax.draw(Report(report.entries[1:]), report.profiles[0]) is None
 
 
+class TestMarks:
+    def test_a_mark_says_its_energy_to_six_digits(self, small, profile):
+        """1.234567 µJ stands as 1.23 µJ beside a bar, and in full where it is pointed at; so do the settings."""
+        assert parts.drawn({"op-mac": 1_234_567.0})[0].tip == "multiply-accumulate: 1.23457 µJ, 100.0 %"
+        found = energy.interval(small)
+        seen = titles(charts.interval.draw(found))
+        assert any(text.exact(found.high.total_mj * 1e9) in tip for tip in seen)
+        bill = energy.price(small, profile)
+        entry = Entry("net", (bill,))
+        variations = charts.sensitivity.variations(entry, bill)
+        seen = titles(charts.sensitivity.draw(bill, variations))
+        assert any(text.exact(variations[0].total_mj * 1e9) in tip for tip in seen)
+
+
 class TestDenseBaselines:
     def test_the_reuse_model_of_the_bill_is_that_of_every_baseline(self, small, profile):
         """fp32 beside fp32: the ratio is the one to the dense self, memory on both sides."""
