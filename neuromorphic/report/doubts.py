@@ -35,7 +35,7 @@ def _about(entry: Entry) -> list[str]:
         return [*_training(entry), *_missing(entry)]
     found = ["accuracy not given."] if entry.accuracy is None else []
     return [*found, *_training(entry), *_firing(entry), *_sampling(entry.ledger), *_missing(entry),
-            *_first_layer(entry), *_integers(entry), *_prices(entry)]
+            *_loop(entry.ledger), *_first_layer(entry), *_integers(entry), *_prices(entry)]
 
 
 def _training(entry: Entry) -> list[str]:
@@ -92,6 +92,16 @@ def _sampling(ledger: Ledger) -> list[str]:
     elif ledger.samples < FEWEST:
         found.append(f"its firing rates are means over {ledger.samples} samples only; take {FEWEST} or more.")
     return found
+
+
+def _loop(ledger: Ledger) -> list[str]:
+    """A network that steps through time by itself, and whose T nobody gave: all its neurons ran as often as T."""
+    calls = {sum(other.scope == emission.scope for other in ledger.emissions) for emission in ledger.emissions}
+    if ledger.model.timesteps > 1 or len(calls) != 1 or calls == {1}:
+        return []
+    n = calls.pop()
+    return [f"every neuron layer ran {n} times in a pass, while T = 1 was assumed: if the network loops over time, its "
+            f"dense ANN is charged {n} times too. Say timesteps={n}."]
 
 
 def missing(entry: Entry) -> list[str]:

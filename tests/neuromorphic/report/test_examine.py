@@ -14,6 +14,7 @@ from neuromorphic.report.examine import digest
 from neuromorphic.report.twins import ATTENTION, twins
 from neuromorphic.trace import Batch
 from spikeattn import create_model, list_models
+from spikeattn.neurons import LIF
 
 B, N, D = 3, 6, 16
 
@@ -187,6 +188,26 @@ class TestBadInput:
         found = facts.warnings(Report((examine(model, torch.rand(2, 1, 8, 8), sensitivity=False),)))
         assert not any("never saw" in warning for warning in found)
         assert any("training unknown" in warning for warning in found)
+
+    def test_a_loop_over_time_whose_steps_nobody_gave(self):
+        class Loop(nn.Module):
+            """One step of its neuron after another, as many as it is told."""
+
+            def __init__(self, steps):
+                super().__init__()
+                self.neuron, self.fc, self.steps = LIF(), nn.Linear(6, 2), steps
+
+            def forward(self, x):
+                state, out = None, 0
+                for _ in range(self.steps):
+                    spikes, state = self.neuron(x[None], state)
+                    out = out + self.fc(spikes[0])
+                return out
+
+        for steps, told, warned in ((4, None, True), (4, 4, False), (1, None, False)):
+            entry = examine(Loop(steps), torch.rand(3, 6), timesteps=told, sensitivity=False)
+            found = [one for one in facts.warnings(Report((entry,))) if "ran 4 times in a pass" in one]
+            assert bool(found) == warned and all("timesteps=4" in one for one in found)
 
     def test_silent_layers_are_named(self):
         model = create_model("spikingformer_tiny")
