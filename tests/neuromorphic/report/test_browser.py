@@ -80,6 +80,13 @@ def sorted_by(browser, column: int) -> list[str]:
     return browser.run("[...document.querySelector('table.summary').tBodies[0].rows].map(r => r.cells[0].textContent)")
 
 
+def test_a_table_is_sorted_by_the_numbers_in_it(browser, page):
+    browser.open(page, 1280)
+    for text, value in {"1,234.5": 1234.5, "≥ 5.09 M": 5.09e6, "23.4 µJ": 23.4e6, "9.80 nJ": 9.8e3, "7 pJ": 7.0,
+                        "0.482 ×": 0.482, "96.5 %": 96.5, "−0.31 points": -0.31, "–": 0, "not given": 0}.items():
+        assert browser.run(f"number('{text}')") == pytest.approx(value), text
+
+
 def test_exact_values_by_pointer(browser, page):
     browser.open(page, 1280)
     browser.run("document.querySelector('.bars rect').scrollIntoView({block: 'center'})")
