@@ -19,8 +19,9 @@ def check_table(
     """Check that the joules of a table can come from its operations; exit code 1 if a row is in error.
 
     Columns by heading: energy (mJ unless it names pJ, nJ, uJ or J), ops or sops, ac, mac (G unless it names K, M or
-    T), t or time steps, resolution, c1 (outputs of the first convolution), kind (ann or snn), model. Energies lie in
-    [E_AC × OPs, E_MAC × OPs]; sums, ANN rows and the first convolution × T are checked where they are printed.
+    T), t or time steps, resolution, c1 (outputs of the first convolution), kind (ann or snn), profile (where rows
+    differ), model. Energies lie in [E_AC × OPs, E_MAC × OPs]; sums, ANN rows and the first convolution × T are
+    checked where they are printed.
 
     Example: spikeattn energy check-table table2.csv --profile horowitz45_fp32
     """

@@ -1,5 +1,6 @@
 """`spikeattn energy compare`: what changed between two reports."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +32,7 @@ def compare(
     if as_json:
         print_json(rows)
     else:
-        _show(rows, a)
+        _show(rows, a, b)
     if fail_above is not None:
         above = [f"{row['model']} {row['b_mj']:g} mJ under {row['profile']}" for row in rows
                  if row["b_mj"] > fail_above]
@@ -64,7 +65,7 @@ def differences(a: "Report", b: "Report") -> list[dict]:
          "a_mj": bill.total_mj, "b_mj": other.total_mj,
          "ratio": other.total_mj / bill.total_mj if bill.total_mj else None,
          "a_lower_bound": bill.lower_bound, "b_lower_bound": other.lower_bound,
-         "a_accuracy": x.accuracy, "b_accuracy": y.accuracy,
+         "a_accuracy": x.accuracy, "b_accuracy": y.accuracy, "differs": _accounting(bill, other),
          "classes": _changes(bill, other, "by_class"), "layers": _changes(bill, other, "by_layer")}
         for x, y in pairs for bill in x.bills if (other := y.bill(bill.profile.name))
     ]
@@ -72,6 +73,20 @@ def differences(a: "Report", b: "Report") -> list[dict]:
         raise ValueError("energy compare: the reports must share a model and a profile, got none in common. "
                          "Write both with the same labels and profiles.")
     return rows
+
+
+def _accounting(a: "Bill", b: "Bill") -> list[str]:
+    """What makes two energies no comparison of models: another rule, or other prices under the same name."""
+    from neuromorphic.report.facts import RULES
+
+    found = []
+    for field in fields(a.rule):
+        title, words = RULES.get(field.name, (field.name, {}))
+        found.append((title, *(words.get(value, value) for value in (getattr(one.rule, field.name) for one in (a, b)))))
+    ours, theirs = ({name: price.pj for name, price in one.profile.prices.items()}
+                    | {name: constant.value for name, constant in one.profile.constants.items()} for one in (a, b))
+    found += [(f"price of {name}", ours.get(name), theirs.get(name)) for name in dict.fromkeys((*ours, *theirs))]
+    return [f"{what}: {x} in A, {y} in B" for what, x, y in found if x != y]
 
 
 def _changes(a: "Bill", b: "Bill", by: str) -> list[dict]:
@@ -82,7 +97,7 @@ def _changes(a: "Bill", b: "Bill", by: str) -> list[dict]:
     return sorted(found, key=lambda one: (-abs(one["b_mj"] - one["a_mj"]), one["name"]))
 
 
-def _show(rows: list[dict], a: "Report") -> None:
+def _show(rows: list[dict], a: "Report", b: "Report") -> None:
     from neuromorphic.report import facts, text
     from neuromorphic.report.table import Cell, Column, Table
     from neuromorphic.report.terminal import output, rich_table
@@ -103,8 +118,11 @@ def _show(rows: list[dict], a: "Report") -> None:
                   for row in rows for kind, found in (("class", row["classes"]), ("layer", row["layers"]))
                   for one in found[:MOST])
     output().print(rich_table(Table(columns, cells)) if cells else "No class and no layer changed.")
+    for sentence in dict.fromkeys(f"Not the same accounting under {row['profile']}: {'; '.join(row['differs'])}."
+                                  for row in rows if row["differs"]):
+        output().print(sentence)
     compared = {row["profile"] for row in rows}
-    output().print(facts.disclaimer(bill for bill in a.bills if bill.profile.name in compared))
+    output().print(facts.disclaimer(bill for bill in (*a.bills, *b.bills) if bill.profile.name in compared))
 
 
 def _accuracy(value: float | None) -> str:

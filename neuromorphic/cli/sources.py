@@ -113,13 +113,22 @@ def offered(model: "nn.Module", data: str, samples: int,
 
 
 def check_profiles(names: list[str]) -> list[str]:
-    """The names themselves, once each of them is a built-in profile or a TOML file."""
-    from neuromorphic.energy import profiles
+    """The names themselves, once each of them is a built-in profile or a good TOML file, and no two are one."""
+    from neuromorphic.energy import load_profile, profiles
     from spikeattn.errors import nearest
 
+    called: dict[str, str] = {}
     for name in names:
         if name not in profiles() and not name.endswith(".toml"):
             raise typer.BadParameter(f"{name!r} is not a price profile. {nearest(name, profiles())}")
         if name not in profiles() and not Path(name).is_file():
             raise typer.BadParameter(f"the price profile {name} does not exist. Give a name or a TOML file.")
+        try:
+            profile = load_profile(name)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        if profile.name in called:
+            raise typer.BadParameter(f"price profiles must differ in name, got {profile.name} from "
+                                     f"{called[profile.name]} and from {name}. Name it once.")
+        called[profile.name] = name
     return names

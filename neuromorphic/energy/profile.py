@@ -66,7 +66,11 @@ def load_profile(profile: Profile | str | Path) -> Profile:
         raise ValueError(
             f"energy: the profile must be a known one, got {str(profile)!r}. {nearest(profile, profiles())} {_hint()}"
         )
-    return _parse(read(path, "profile"), str(path), path.parent)
+    found = _parse(read(path, "profile"), str(path), path.parent)
+    if found.name in profiles():
+        raise ValueError(f"energy: profile {path} must have a name of its own, got {found.name!r}, which is a built-in "
+                         "one. Rename it.")
+    return found
 
 
 @cache

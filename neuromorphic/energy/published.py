@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 
 from neuromorphic.energy.bill import Bill, Line, Profile
@@ -31,6 +31,9 @@ def published(
     ({'MAC': 1001000000.0, 'AC': 500000000.0}, 5.0546)
     """
     convention, profile = _convention(convention), load_profile(profile)
+    if not isinstance(layers, Iterable):
+        raise TypeError(f"energy.published: layers must be rows, got {type(layers).__name__}. "
+                        "Pass (layer, flops, rate, kind).")
     rows = [_row(number, row) for number, row in enumerate(layers, start=1)]
     if not rows:
         raise ValueError("energy.published: layers must hold at least one row, got none. "
@@ -79,4 +82,5 @@ def _row(number: int, row: LayerRate | Sequence | Mapping) -> LayerRate:
         if not math.isfinite(value) or value < 0:
             raise ValueError(f"energy.published: {name} of row {number} ({found.layer}) must be finite and not "
                              f"negative, got {value}. Give operations and a fraction.")
-    return found._replace(layer=str(found.layer))
+    flops, rate = (int(n) if isinstance(n, Integral) else float(n) for n in (found.flops, found.rate))
+    return found._replace(layer=str(found.layer), flops=flops, rate=rate)

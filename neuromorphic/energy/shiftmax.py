@@ -10,6 +10,7 @@ from math import fsum
 from neuromorphic.energy.bill import Bill, Line
 
 PJ_PER_MJ = 1e9
+ROUNDING = 1e-12  # relative, of the difference of two totals
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ def shiftmax_cost(bill: Bill) -> ShiftmaxCost | None:
     other = "shift_add" if accounted == "shift_only" else "shift_only"
     total = bill.alternatives.get(f"shift_accounting={other}")
     there = None if total is None else here + (total - bill.total_mj) * PJ_PER_MJ
+    if there is not None and there < ROUNDING * bill.total_mj * PJ_PER_MJ:
+        there = 0.0  # a shift without a price; what is left is the rounding of two totals
     both = {accounted: here, other: there}
     return ShiftmaxCost(
         shiftmax=_pj(bill, normaliser),

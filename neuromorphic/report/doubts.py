@@ -35,7 +35,7 @@ def _about(entry: Entry) -> list[str]:
         return [*_training(entry), *_missing(entry)]
     found = ["accuracy not given."] if entry.accuracy is None else []
     return [*found, *_training(entry), *_firing(entry), *_sampling(entry.ledger), *_missing(entry),
-            *_first_layer(entry), *_integers(entry), *_prices(entry)]
+            *_loop(entry.ledger), *_first_layer(entry), *_integers(entry), *_prices(entry)]
 
 
 def _training(entry: Entry) -> list[str]:
@@ -80,21 +80,28 @@ def _rates(ledger: Ledger) -> dict[str, float]:
     return {name: spikes / updates for name, (spikes, updates) in emitted.items() if updates}
 
 
-def passes(ledger: Ledger) -> int | None:
-    """The most forward passes that the ledger can come from: some operation ran once in each; None for a table."""
-    return min((touch.calls for touch in ledger.coverage.counted), default=None)
-
-
 def _sampling(ledger: Ledger) -> list[str]:
-    """Only where something depends on the samples: in a network that spikes."""
+    """Sizes that depend on the batch; and few samples, where something depends on them: in a network that spikes."""
+    changed = ledger.changed_shapes
+    found = [f"{len(changed)} layer(s) did not have the same shape in every batch, so that the mean is over unequal "
+             f"work: {text.some(changed)}."] if changed else []
     if not ledger.emissions:
-        return []
-    found = []
-    if passes(ledger) == 1:
+        return found
+    if ledger.passes == 1:
         found.append(f"one batch only ({ledger.samples} sample(s)); a firing rate is a mean over the data.")
     elif ledger.samples < FEWEST:
         found.append(f"its firing rates are means over {ledger.samples} samples only; take {FEWEST} or more.")
     return found
+
+
+def _loop(ledger: Ledger) -> list[str]:
+    """A network that steps through time by itself, and whose T nobody gave: all its neurons ran as often as T."""
+    calls = {sum(other.scope == emission.scope for other in ledger.emissions) for emission in ledger.emissions}
+    if ledger.model.timesteps > 1 or len(calls) != 1 or calls == {1}:
+        return []
+    n = calls.pop()
+    return [f"every neuron layer ran {n} times in a pass, while T = 1 was assumed: if the network loops over time, its "
+            f"dense ANN is charged {n} times too. Say timesteps={n}."]
 
 
 def missing(entry: Entry) -> list[str]:
@@ -107,11 +114,12 @@ def _missing(entry: Entry) -> list[str]:
     if entry.ledger.coverage.uncovered:
         names = ", ".join(sorted({f"{touch.op} in {name_of(touch)}" for touch in entry.ledger.coverage.uncovered}))
         found.append(f"operations that nobody has counted: {names}; its totals are lower bounds.")
-    for name in {name: None for bill in entry.bills for name in bill.unpriced}:
-        lacking = [bill for bill in entry.bills if name in bill.unpriced]
-        often = text.count(lacking[0].unpriced[name] / entry.ledger.samples)
-        where = " and ".join(bill.profile.name for bill in lacking)
-        found.append(f"no price for {name} ({often} per sample) in {where}; totals are lower bounds.")
+    lacking: dict[str, list[str]] = {}
+    for bill in entry.bills:
+        classes = ", ".join(f"{name} ({text.count(n / entry.ledger.samples)})" for name, n in bill.unpriced.items())
+        lacking.setdefault(classes, []).append(bill.profile.name)
+    found += [f"no price for {classes} per sample in {' and '.join(where)}; totals are lower bounds."
+              for classes, where in lacking.items() if classes]
     return found
 
 

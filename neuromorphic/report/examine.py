@@ -64,6 +64,10 @@ def examine(
     batches = list(each_call(inputs, positional))
     if not batches:
         raise ValueError("examine: inputs must hold at least one batch, got none. Pass a tensor or a loader.")
+    if not profiles:
+        raise ValueError("examine: there must be one price profile or more, got none. Leave profiles out for ours.")
+    for batch in batches:
+        _check_labels(model, batch)
     data = data or Data("given by the caller", None, _offered(model, batches), digest(batches))
     singles = _settled(model, batches, profiles[0], rule, role, timesteps, progress) if statistics else ()
     ledger = reduce(add, singles) if singles else _whole(model, batches, timesteps, progress)
@@ -81,6 +85,13 @@ def examine(
         data,
         checkpoint,
     )
+
+
+def _check_labels(model: nn.Module, batch: Batch) -> None:
+    samples = batch.x.shape[sample_axis(model, batch.x)]
+    if batch.labels is not None and tuple(batch.labels.shape[:1]) != (samples,):
+        raise ValueError(f"examine: a batch must have a label for each of its {samples} samples, got labels of shape "
+                         f"{tuple(batch.labels.shape)}. Pair each batch with its own labels.")
 
 
 def digest(batches: Iterable[Batch]) -> str:

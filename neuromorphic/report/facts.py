@@ -132,7 +132,7 @@ def accuracy(entry: Entry) -> str:
 def headline(report: Report) -> str:
     """One sentence: energy of the first model against the baseline, with both accuracies.
 
-    Under every profile of two; of more only the lowest and the highest energy, and how many there are.
+    Under every profile of two; of more only the lowest and the highest energy at verified prices, and of how many.
     """
     lead, base = report.lead, report.rival
     clauses = [_clause(report, lead, base, bill) for bill in _ends(lead.bills)]
@@ -142,16 +142,23 @@ def headline(report: Report) -> str:
     known = accuracy(lead)
     if base and base.accuracy is not None:
         known += f" against {text.percent(base.accuracy)}"
-    many = f", the lowest and the highest of {len(lead.bills)} profiles" if len(lead.bills) > len(clauses) else ""
+    sound = _sound(lead.bills)
+    many = f", the lowest and the highest of {len(sound)} verified profiles" if len(sound) > len(clauses) else ""
     return f"{lead.label} needs {', and '.join(clauses)}{many}; {known}."
+
+
+def _sound(bills: Sequence[Bill]) -> Sequence[Bill]:
+    """Those at verified prices of hardware that can exist; the first two where there are none."""
+    return [bill for bill in bills if bill.profile.verified and bill.profile.physical] or bills[:2]
 
 
 def _ends(bills: Sequence[Bill]) -> Sequence[Bill]:
     """Both ends of more than two bills; the low one where everything has a price, if there is such a bill."""
-    if len(bills) <= 2:
-        return bills
-    whole = [bill for bill in bills if bill.total_mj and not bill.lower_bound] or bills
-    return min(whole, key=total_pj), max(bills, key=total_pj)
+    sound = bills if len(bills) <= 2 else _sound(bills)
+    if len(sound) <= 2:
+        return sound
+    whole = [bill for bill in sound if bill.total_mj and not bill.lower_bound] or sound
+    return min(whole, key=total_pj), max(sound, key=total_pj)
 
 
 def _clause(report: Report, lead: Entry, base: Entry | None, bill: Bill) -> str:
@@ -257,7 +264,7 @@ def rules(report: Report) -> list[tuple[str, str]]:
 def zero_skipping(report: Report) -> list[str]:
     """What an ANN saves where its zeros are skipped, measured on the one that was given."""
     return [f"{entry.label} under {bill.profile.name}: {text.percent(found.density)} of its products have no operand "
-            f"of zero: {text.energy(found.skipped_mj * PJ_PER_MJ)} where the others are skipped, "
+            f"of zero; arithmetic alone: {text.energy(found.skipped_mj * PJ_PER_MJ)} where the others are skipped, "
             f"{text.energy(found.dense_mj * PJ_PER_MJ)} where nothing is."
             for entry in report.entries if entry.role == "zero-skipping ann" for bill in entry.bills
             if (found := skipped(entry, bill))]

@@ -15,7 +15,7 @@ from . import charts, facts, latex, rates, table, text
 from .charts import parts
 from .markdown import summary_markdown
 from .record import Entry, Report
-from .svg import figure, html_table, tag
+from .svg import figure, html_table, packed, tag
 
 NOTHING_HERE = Markup('<p class="fine">These prices give no such figure.</p>')
 
@@ -42,15 +42,15 @@ def render(report: Report) -> str:
         summary=html_table(table.summary(report), "sortable summary"),
         definitions=table.summary(report).columns,
         baselines=_optional(table.dense_baselines(report)),
-        constants=html_table(table.constants(report), "sources"),
+        constants=_panels(report.profiles,
+                          lambda profile: html_table(table.constants(report, profile.name), "sources")),
         rules=facts.rules(report),
         entries=[_entry(report, entry) for entry in report.entries],
         lead=report.lead.label,
         ratios=report.baseline.label if report.baseline else None,
-        skipping_words="An ANN on hardware that skips products with a zero activation pays for the rest only. "
-        + charts.zero_skipping.words(report),
-        statistics=_optional(table.statistics(report)),
-        sentences=facts.statistics(report),
+        skipping_words="An ANN on hardware that skips products with a zero activation pays for the rest only; memory "
+        "is left out, on both sides. " + charts.zero_skipping.words(report),
+        statistics=_panels(report.profiles, lambda profile: _statistics(report, profile)),
         measured=[sentence for entry in report.entries if (sentence := facts.measured(entry))],
         provenance=facts.provenance(report),
         markdown=summary_markdown(report),
@@ -63,6 +63,7 @@ def _figures(report: Report) -> dict:
     """The figures that speak of several models; None where there is nothing to draw."""
     spread, even = report.span, charts.break_even.draw(report)
     return {
+        "sources": spread and charts.interval.sources(spread),
         "spread": spread and figure(charts.interval.draw(spread), charts.interval.numbers(spread),
                                     "Energy under every verified profile and reuse model", key=charts.interval.key()),
         "memory": _panels(report.profiles, lambda profile: _memory(report, profile)),
@@ -78,13 +79,17 @@ def _figures(report: Report) -> dict:
 
 
 def _panels(profiles: Sequence[Profile], make: Callable[[Profile], Markup | None]) -> Markup | None:
-    """One figure for each profile, of which the page's script shows the chosen one; None where none has a figure."""
+    """One figure for each profile, of which the page's script shows the chosen one; None where none has a figure.
+
+    The first stands in the page, the others are packed.
+    """
     made = [(index, profile, make(profile)) for index, profile in enumerate(profiles)]
     if not any(drawing for _, _, drawing in made):
         return None
-    return Markup("").join(
+    first, *others = (
         tag("div", tag("h4", f"{profile.title} · {profile.name}"), drawing or NOTHING_HERE, class_="by-profile",
             data_profile=index) for index, profile, drawing in made)
+    return first + packed(Markup("").join(others))
 
 
 def _memory(report: Report, profile: Profile) -> Markup | None:
@@ -126,6 +131,15 @@ def _sensitivity(report: Report, profile: Profile) -> Markup | None:
                               key=charts.sensitivity.key())
 
 
+def _statistics(report: Report, profile: Profile) -> Markup | None:
+    """The table of means; in words below it, or alone where only checkpoints are compared."""
+    numbers, sentences = table.statistics(report, profile.name), facts.statistics(report, profile.name)
+    if not sentences:
+        return None
+    words = tag("ul", *(tag("li", text.visible(sentence, 2000)) for sentence in sentences), class_="fine after")
+    return html_table(numbers) + tag("details", tag("summary", "In words"), words) if numbers else words
+
+
 def _together(sentence: str) -> str:
     """The sentence with every number kept on one line with its unit and its sign."""
     return re.sub(r"(?<=[0-9]) (?=[pnµm]?[Jm]\b|%)|(?<=[≥≤≈]) ", "\N{NO-BREAK SPACE}", sentence)
@@ -161,7 +175,8 @@ def _entry(report: Report, entry: Entry) -> dict:
         "quiet": sum(emission.silent_units for emission in spikes),
         "busy": sum(emission.saturated_units for emission in spikes),
         "neurons": sum(emission.units for emission in spikes),
-        "layers": None if twin else html_table(table.layers(entry), "sortable names"),
+        "layers": None if twin else _panels(report.profiles, lambda profile: html_table(
+            table.layers(entry, profile.name), "sortable names")),
         "coverage": None if twin and not uncovered else html_table(table.coverage(entry), "sortable names"),
         "fraction": text.percent(entry.ledger.coverage.fraction, 2),
         "uncovered": uncovered,

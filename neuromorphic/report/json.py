@@ -73,7 +73,7 @@ def read(text: str) -> Report:
         return report
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, ZeroDivisionError, OverflowError,
             RecursionError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split()).rstrip(".")
         raise ValueError(f"report.read: text must be a report of schema {SCHEMA!r}, got: {reason}. "
                          "Pass a whole report.json that this version wrote.") from error
 
@@ -150,7 +150,8 @@ def _plain_entry(report: Report, entry: Entry) -> dict:
         "checkpoint": _optional(entry.checkpoint),
         "data": _optional(entry.data),
         "bills": [_plain_bill(report, entry, bill) for bill in entry.bills],
-        "baselines": [_plain_baseline(baseline) for baseline in baselines(entry.ledger)] if entry.spiking else [],
+        "baselines": [_plain_baseline(one) for one in baselines(entry.ledger, entry.bills[0].rule.reuse)]
+        if entry.spiking else [],
         "spreads": [_plain_spread(report, entry, spread) for spread in entry.spreads],
         "variations": [asdict(variation) | {"ratio": variation.ratio} for variation in entry.variations],
         "measured": _plain_measured(entry.measured),

@@ -79,7 +79,7 @@ def _hangs_on(report: Report) -> list[str]:
     parts, lead = [], report.lead
     if report.span:
         parts += [f"## {escape(lead.label)} under every verified profile and reuse model",
-                  markdown_table(charts.interval.numbers(report.span))]
+                  markdown_table(charts.interval.numbers(report.span)), escape(charts.interval.sources(report.span))]
     if found := charts.sensitivity.variations(lead, lead.bills[0]):
         parts += [f"## What the number hangs on, at {escape(lead.bills[0].profile.name)}",
                   markdown_table(charts.sensitivity.numbers(lead.bills[0], found))]

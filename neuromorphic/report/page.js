@@ -1,16 +1,19 @@
 "use strict";
-// Names reach the page as text only: everything below reads and writes textContent, never markup.
+// Names reach the page as text only: everything below reads and writes textContent. The one exception is a packed
+// figure: markup of the report, its names escaped, put where it would have stood.
 
 const tip = document.getElementById("tip");
 const words = (mark) => {
   const row = mark.closest(".row");
   return row ? row.querySelector(".row-label").firstChild.textContent + " · " + mark.dataset.tip : mark.dataset.tip;
 };
-for (const label of document.querySelectorAll(".row-label")) label.title = label.textContent;
-for (const title of document.querySelectorAll("svg title")) {
-  const mark = title.parentNode;
-  mark.dataset.tip = title.textContent;
-  title.remove();
+function tips(part) {
+  for (const label of part.querySelectorAll(".row-label")) label.title = label.textContent;
+  for (const title of part.querySelectorAll("svg title")) {
+    const mark = title.parentNode;
+    mark.dataset.tip = title.textContent;
+    title.remove();
+  }
 }
 
 function place(x, y) {
@@ -60,36 +63,47 @@ function visit(next) {
   place(x, y);
 }
 
-for (const chart of document.querySelectorAll(".chart")) {
-  chart.tabIndex = 0;
-  chart.addEventListener("keydown", (event) => {
-    const marks = [...chart.querySelectorAll("[data-tip]")].filter((one) => one.getClientRects().length);
-    if (!marks.length || event.target !== chart) return;
-    const now = marks.indexOf(marked);
-    const moves = {
-      ArrowRight: () => marks[Math.min(now + 1, marks.length - 1)],
-      ArrowLeft: () => marks[Math.max(now - 1, 0)],
-      ArrowDown: () => (now < 0 ? marks[0] : neighbour(marks, marked, 1)),
-      ArrowUp: () => (now < 0 ? marks[0] : neighbour(marks, marked, -1)),
-      Home: () => marks[0],
-      End: () => marks[marks.length - 1],
-    };
-    if (event.key === "Escape") mark(null);
-    if (!(event.key in moves)) return;
-    event.preventDefault();
-    visit(moves[event.key]());
-  });
-  chart.addEventListener("blur", () => mark(null));
+function charts(part) {
+  for (const chart of part.querySelectorAll(".chart")) {
+    chart.tabIndex = 0;
+    chart.addEventListener("keydown", (event) => {
+      const marks = [...chart.querySelectorAll("[data-tip]")].filter((one) => one.getClientRects().length);
+      if (!marks.length || event.target !== chart) return;
+      const now = marks.indexOf(marked);
+      const moves = {
+        ArrowRight: () => marks[Math.min(now + 1, marks.length - 1)],
+        ArrowLeft: () => marks[Math.max(now - 1, 0)],
+        ArrowDown: () => (now < 0 ? marks[0] : neighbour(marks, marked, 1)),
+        ArrowUp: () => (now < 0 ? marks[0] : neighbour(marks, marked, -1)),
+        Home: () => marks[0],
+        End: () => marks[marks.length - 1],
+      };
+      if (event.key === "Escape") mark(null);
+      if (!(event.key in moves)) return;
+      event.preventDefault();
+      visit(moves[event.key]());
+    });
+    chart.addEventListener("blur", () => mark(null));
+  }
 }
 
-for (const table of document.querySelectorAll("table.sortable")) {
-  table.querySelectorAll("th").forEach((head, column) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...head.childNodes);
-    head.append(button);
-    button.addEventListener("click", () => sort(table, head, column));
-  });
+function tables(part) {
+  for (const table of part.querySelectorAll("table.sortable")) {
+    table.querySelectorAll("th").forEach((head, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => sort(table, head, column));
+    });
+  }
+}
+
+// A number as it is written: "1,234", "≥ 5.09 M", "−0.31 points", "23.4 µJ"; a dash is nothing.
+const SIZES = { k: 1e3, M: 1e6, G: 1e9, T: 1e12, nJ: 1e3, µJ: 1e6, mJ: 1e9, J: 1e12 };
+function number(text) {
+  const found = /([-−]?[0-9][0-9.,]*)(?: ([a-zµ]+))?/i.exec(text);
+  return found ? parseFloat(found[1].replace("−", "-").replaceAll(",", "")) * (SIZES[found[2]] || 1) : 0;
 }
 
 function sort(table, head, column) {
@@ -98,23 +112,38 @@ function sort(table, head, column) {
   head.setAttribute("aria-sort", down ? "descending" : "ascending");
   const key = (row) => {
     const cell = row.cells[column];
-    if (!head.classList.contains("n")) return cell.textContent;
-    return parseFloat((cell.dataset.v || cell.textContent).replace(/^[^0-9.-]+|,/g, "")) || 0;
+    return head.classList.contains("n") ? number(cell.textContent) : cell.textContent;
   };
   const order = (a, b) => (typeof a === "number" ? a - b : a.localeCompare(b));
   const rows = [...table.tBodies[0].rows].sort((a, b) => order(key(a), key(b)) * (down ? -1 : 1));
   table.tBodies[0].append(...rows);
 }
 
+// Figures under other prices than the first come packed: Base64 of a zlib stream.
+async function unpack(template) {
+  const bytes = Uint8Array.from(atob(template.content.textContent), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  template.innerHTML = await new Response(stream).text();
+  dress(template.content);
+  template.replaceWith(template.content);
+}
+
+function dress(part) {
+  for (const what of [tips, charts, tables]) what(part);
+}
+dress(document);
+
 // One choice of prices for every figure on the page.
 const profile = document.getElementById("profile");
 function prices() {
   for (const panel of document.querySelectorAll(".by-profile")) panel.hidden = panel.dataset.profile !== profile.value;
 }
-if (profile) {
+const ready = Promise.all([...document.querySelectorAll("template.packed")].map(unpack)).then(() => {
+  if (!profile) return;
   profile.addEventListener("change", prices);
+  profile.closest("label").hidden = false;
   prices();
-}
+});
 
 const theme = document.getElementById("theme");
 theme.addEventListener("change", () => {

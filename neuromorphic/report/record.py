@@ -129,6 +129,9 @@ class Entry:
                 f"Entry: all bills of {self.label!r} must price the same ledger, got different ledgers. "
                 "Give each ledger an entry of its own."
             )
+        names = [bill.profile.name for bill in self.bills]
+        if len(set(names)) < len(names):
+            raise ValueError(f"Entry: the profiles of {self.label!r} must differ in name, got {names}. Rename one.")
         if self.role not in get_args(Role):
             raise ValueError(f"Entry: role of {self.label!r} must be one of {get_args(Role)}, got {self.role!r}.")
         singles = self.ledger.per_sample

@@ -8,14 +8,16 @@ from .record import Entry, Report, Spread
 PJ_PER_MJ = 1e9
 
 
-def statistics(report: Report) -> list[str]:
-    """Mean, standard deviation, 95 % interval and stopping rule of each model, ratios on the same samples, seeds."""
-    found = [_over_samples(entry, spread) for entry in report.entries for spread in entry.spreads]
-    for entry in report.entries:
-        for spread in entry.spreads:
-            if entry.spiking and (ratio := paired(report, entry, spread.profile)):
-                found.append(_ratio(report, entry, spread.profile, ratio))
-    return found + seeds(report)
+def statistics(report: Report, only: str | None = None) -> list[str]:
+    """Mean, standard deviation, 95 % interval and stopping rule of each model, ratios on the same samples, seeds.
+
+    Under every profile, or only the one of this name.
+    """
+    seen = [(entry, spread) for entry in report.entries for spread in entry.spreads if only in (None, spread.profile)]
+    found = [_over_samples(entry, spread) for entry, spread in seen]
+    found += [_ratio(report, entry, spread.profile, ratio) for entry, spread in seen
+              if entry.spiking and (ratio := paired(report, entry, spread.profile))]
+    return found + seeds(report, only)
 
 
 def _over_samples(entry: Entry, spread: Spread) -> str:
@@ -59,10 +61,10 @@ def _ratio(report: Report, entry: Entry, profile: str, seen: PairedRatio) -> str
             f"95 % interval {low} to {high} on the same {seen.n} samples; {verdict}.")
 
 
-def seeds(report: Report) -> list[str]:
+def seeds(report: Report, only: str | None = None) -> list[str]:
     """Spread between checkpoints of one configuration, with their accuracies."""
     return [sentence for group in report.seeds for profile in report.profiles
-            if (sentence := _over_seeds(report, group, profile.name))]
+            if only in (None, profile.name) and (sentence := _over_seeds(report, group, profile.name))]
 
 
 def _over_seeds(report: Report, group: tuple[str, ...], profile: str) -> str | None:

@@ -1,7 +1,8 @@
 """Tables as data: the same columns, definitions and digits in every view."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from neuromorphic.energy import Baseline, ShiftmaxCost, baselines
 from neuromorphic.energy.bill import CLASSES, MEANING, Bill
@@ -37,8 +38,9 @@ class Table:
     highlight: int | None = None
 
 
-def summary(report: Report) -> Table:
-    """One row for each model: the table that the report exists for."""
+def summary(report: Report, names: Mapping[str, str] = MappingProxyType({})) -> Table:
+    """One row for each model: the table that the report exists for. names: what headings call a profile, if not so."""
+    called = {p.name: names.get(p.name, p.name) for p in report.profiles}
     units = {p.name: _unit(report, p.name) for p in report.profiles}
     base = report.baseline
     columns = [
@@ -49,12 +51,12 @@ def summary(report: Report) -> Table:
         Column("firing rate", "emissions of either sign per neuron and time step, mean over all neuron layers"),
         Column("ρT", "accumulates per multiply-accumulate that the same products would need once as an ANN "
                      "(firing rate × T, weighted by fan-out)"),
-        *(Column(f"energy, {p.name} [{units[p.name][0]}]",
+        *(Column(f"energy, {called[p.name]} [{units[p.name][0]}]",
                  f"theoretical energy of every counted operation per sample, prices of {p.title}")
           for p in report.profiles),
-        *(Column(f"ratio, {p.name}",
+        *(Column(f"ratio, {called[p.name]}",
                  f"energy divided by that of {base.label} under the same prices") for p in report.profiles if base),
-        *(Column(f"vs dense self, {p.name}",
+        *(Column(f"vs dense self, {called[p.name]}",
                  "energy divided by that of the model's own products, run once as a dense ANN")
           for p in report.profiles if not base),
         Column("coverage", "counted share of the elements given by operations that are not free"),
@@ -96,11 +98,12 @@ def _energy_cell(bill: Bill, size: float) -> Cell:
     return Cell(facts.bound(bill) + text.significant(value), value)
 
 
-def layers(entry: Entry) -> Table:
-    """One row for each layer: what ran per sample, and what it costs under every profile."""
+def layers(entry: Entry, only: str | None = None) -> Table:
+    """One row for each layer: what ran per sample, and what it costs under every profile, or only this one."""
     classes = [name for name in CLASSES if any(line.operation == name and line.count for line in entry.bills[0].lines)]
+    bills = [bill for bill in entry.bills if only in (None, bill.profile.name)]
     sizes = {bill.profile.name: text.energy_unit(pj * facts.PJ_PER_MJ for pj in bill.by_layer.values())
-             for bill in entry.bills}
+             for bill in bills}
     columns = (
         Column("layer", "module path", number=False),
         *(Column(name, f"{MEANING[name]}, operations per sample") for name in classes),
@@ -113,8 +116,7 @@ def layers(entry: Entry) -> Table:
     rows = []
     for layer in entry.bills[0].by_layer:
         per_sample = [counts.get((layer, name), 0) / entry.ledger.samples for name in classes]
-        energies = [bill.by_layer.get(layer, 0.0) * facts.PJ_PER_MJ / sizes[bill.profile.name][1]
-                    for bill in entry.bills]
+        energies = [bill.by_layer.get(layer, 0.0) * facts.PJ_PER_MJ / sizes[bill.profile.name][1] for bill in bills]
         rows.append((Cell(layer or "(model)"), *(Cell(text.count(n) if n else text.NOTHING, n) for n in per_sample),
                      *(Cell(text.significant(value), value) for value in energies)))
     return Table(columns, tuple(rows))
@@ -133,7 +135,8 @@ def dense_baselines(report: Report) -> Table | None:
         *(Column(f"model ÷ baseline, {name}", f"energy of the model at {name} over that of the baseline; a dash where "
                  "the baseline would be of more bits than the model, which is no fair comparison") for name in rivals),
     )
-    rows = tuple(_baseline_row(entry, baseline, rivals) for entry in owners for baseline in baselines(entry.ledger))
+    rows = tuple(_baseline_row(entry, baseline, rivals) for entry in owners
+                 for baseline in baselines(entry.ledger, entry.bills[0].rule.reuse))
     return Table(columns, rows) if rows else None
 
 
@@ -177,8 +180,8 @@ def _shiftmax_row(entry: Entry, bill: Bill, cost: ShiftmaxCost) -> tuple[Cell, .
     )
 
 
-def constants(report: Report) -> Table:
-    """Every price of every profile, with its source."""
+def constants(report: Report, only: str | None = None) -> Table:
+    """Every price of every profile, or of only this one, with its source."""
     columns = (
         Column("profile", "name of the price file", number=False),
         Column("operation", "class of operation, or a constant of the energy model", number=False),
@@ -188,7 +191,7 @@ def constants(report: Report) -> Table:
     )
     used = {name for entry in report.entries for bill in entry.bills for name in bill.counts}
     rows = []
-    for profile in report.profiles:
+    for profile in (one for one in report.profiles if only in (None, one.name)):
         for name in sorted(used & set(profile.prices), key=CLASSES.index):
             price = profile.prices[name]
             how = f"{price.source} ({price.strategy})" if price.strategy else price.source
@@ -243,9 +246,12 @@ def unpriced(entry: Entry) -> Table | None:
     return Table(columns, tuple(rows)) if rows else None
 
 
-def statistics(report: Report) -> Table | None:
-    """How sure the means are: spread over samples and the ratio on the same samples; None for a run as a whole."""
-    found = [(entry, spread) for entry in report.entries for spread in entry.spreads]
+def statistics(report: Report, only: str | None = None) -> Table | None:
+    """How sure the means are: spread over samples and the ratio on the same samples; None for a run as a whole.
+
+    Under every profile, or only the one of this name.
+    """
+    found = [(entry, spread) for entry in report.entries for spread in entry.spreads if only in (None, spread.profile)]
     columns = (
         Column("model", "label", number=False), Column("profile", "prices in use", number=False),
         Column("samples", "traced one by one"), Column("mean", "energy per sample"),

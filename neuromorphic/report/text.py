@@ -46,14 +46,23 @@ def energy_unit(energies_pj: Iterable[float]) -> tuple[str, float]:
     return next((unit for unit in reversed(ENERGY_UNITS) if largest >= unit[1]), ENERGY_UNITS[0])
 
 
-def energy(energy_pj: float) -> str:
+def energy(energy_pj: float, digits: int = 3) -> str:
     """One energy with the unit that suits it.
 
     >>> energy(7.4635e9)
     '7.46 mJ'
     """
     unit, size = energy_unit([energy_pj])
-    return f"{significant(energy_pj / size)} {unit}"
+    return f"{significant(energy_pj / size, digits)} {unit}"
+
+
+def exact(energy_pj: float) -> str:
+    """The same with as many digits as anyone will copy: what a mark says when it is pointed at.
+
+    >>> exact(7463502601.9)
+    '7.46350 mJ'
+    """
+    return energy(energy_pj, 6)
 
 
 def count(value: float) -> str:

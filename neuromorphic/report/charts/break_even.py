@@ -2,6 +2,8 @@
 
     ratio = rho T * E_AC / E_MAC     the arithmetic limit: nothing but accumulates
     even at  rho T = E_MAC / E_AC    5.11 for fp32 at 45 nm
+
+Of many profiles the first ones are drawn, as many as there are colours; the numbers have all.
 """
 
 from markupsafe import Markup
@@ -22,8 +24,8 @@ def _lines(report: Report) -> list[tuple[Profile, float]]:
     return [(profile, limit) for profile in report.profiles if (limit := facts.break_even(profile))]
 
 
-def _measured(report: Report) -> list[tuple[Entry, Bill, float]]:
-    priced = {profile.name for profile, _ in _lines(report)}
+def _measured(report: Report, lines: list[tuple[Profile, float]]) -> list[tuple[Entry, Bill, float]]:
+    priced = {profile.name for profile, _ in lines}
     return [(entry, bill, driven) for entry in report.entries for bill in entry.bills
             if bill.profile.name in priced and bill.ratio is not None
             and (driven := facts.rate_times_steps(entry.ledger)) is not None]
@@ -31,7 +33,8 @@ def _measured(report: Report) -> list[tuple[Entry, Bill, float]]:
 
 def draw(report: Report) -> Markup | None:
     """The chart; None where no profile prices accumulates or no model is driven by spikes."""
-    lines, measured = _lines(report), _measured(report)
+    lines = _lines(report)[:SERIES]
+    measured = _measured(report, lines)
     if not lines or not measured:
         return None
     x_end = 1.08 * max([limit for _, limit in lines] + [driven for _, _, driven in measured])
@@ -58,11 +61,11 @@ def _written(end: float) -> tuple[tuple[float, str], ...]:
 
 
 def _styles(lines: list[tuple[Profile, float]]) -> dict[str, str]:
-    return {profile.name: f"series-{index % SERIES}" for index, (profile, _) in enumerate(lines)}
+    return {profile.name: f"series-{index}" for index, (profile, _) in enumerate(lines)}
 
 
 def key(report: Report) -> Markup:
-    lines = _lines(report)
+    lines = _lines(report)[:SERIES]
     styles = _styles(lines)
     return svg.legend([(styles[p.name], f"{p.name}: even at ρT = {text.significant(limit)}") for p, limit in lines])
 
@@ -77,7 +80,7 @@ def numbers(report: Report) -> Table:
                Column("limit ratio", "ρT · E_AC ÷ E_MAC: accumulates only"),
                Column("energy ÷ own dense ANN", "measured: neurons, norms and real-valued inputs included"))
     rows = []
-    for entry, bill, driven in _measured(report):
+    for entry, bill, driven in _measured(report, _lines(report)):
         limit = limits[bill.profile.name]
         rate = limit / entry.model.timesteps
         rows.append((Cell(entry.label), Cell(bill.profile.name), Cell(text.significant(driven), driven),

@@ -36,8 +36,8 @@ def _row(profile: str, ones: Sequence[Setting], found: Span) -> span.Row:
     reaches = ()
     if moved:
         ends = sorted(one.total_mj * pj for one in moved)
-        reaches = (span.Reach(ends[0], ends[-1], "reach", f"with memory: {text.energy(ends[0])} to "
-                                                          f"{text.energy(ends[-1])}"),)
+        reaches = (span.Reach(ends[0], ends[-1], "reach", f"with memory: {text.exact(ends[0])} to "
+                                                          f"{text.exact(ends[-1])}"),)
     dots = tuple(span.Dot(one.total_mj * pj, _style(one, found), _tip(one)) for one in ones)
     words = amount(low) if low is high else f"{amount(low)} to {text.energy(high.total_mj * pj)}"
     return span.Row(profile, reaches, dots, words)
@@ -49,14 +49,14 @@ def _style(one: Setting, found: Span) -> str:
     return "memory" if one.reuse else "plain"
 
 
-def amount(one: Setting) -> str:
-    return f"{'≥ ' if one.lower_bound else ''}{text.energy(one.total_mj * facts.PJ_PER_MJ)}"
+def amount(one: Setting, digits: int = 3) -> str:
+    return f"{'≥ ' if one.lower_bound else ''}{text.energy(one.total_mj * facts.PJ_PER_MJ, digits)}"
 
 
 def _tip(one: Setting) -> str:
     how = " with ".join(filter(None, (one.reuse, one.memory))) or "arithmetic alone, or its own memory"
     ratio = "" if one.ratio is None else f"; {text.significant(one.ratio)} times the baseline"
-    return f"{how}: {amount(one)}{ratio}"
+    return f"{how}: {amount(one, 6)}{ratio}"
 
 
 def key() -> Markup:
@@ -64,14 +64,19 @@ def key() -> Markup:
 
 
 def numbers(found: Span) -> Table:
-    """Energy and ratio in every setting, and where the prices come from."""
+    """Energy and ratio in every setting."""
     columns = (Column("profile", "prices in use", number=False),
                Column("reuse", "how often words cross their memory; a dash for arithmetic alone", number=False),
                Column("memory", "memories in use", number=False), Column("energy", "per sample"),
-               Column("ratio", "over the baseline in the same setting"),
-               Column("source", "of the prices; all are verified", number=False))
-    sources = {name: load_profile(name).source for name in {one.profile for one in found.settings}}
+               Column("ratio", "over the baseline in the same setting"))
     return Table(columns, tuple(
         (Cell(one.profile), Cell(one.reuse or text.NOTHING), Cell(one.memory or text.NOTHING),
-         Cell(amount(one), one.total_mj), Cell(text.ratio(one.ratio), one.ratio),
-         Cell(sources[one.profile])) for one in found.settings))
+         Cell(amount(one), one.total_mj), Cell(text.ratio(one.ratio), one.ratio)) for one in found.settings))
+
+
+def sources(found: Span) -> str:
+    """Where the prices of each profile come from, each source once."""
+    named: dict[str, list[str]] = {}
+    for name in dict.fromkeys(one.profile for one in found.settings):
+        named.setdefault(load_profile(name).source, []).append(name)
+    return "Prices: " + "; ".join(f"{', '.join(names)} from {source}" for source, names in named.items()) + "."

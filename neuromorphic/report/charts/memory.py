@@ -74,7 +74,7 @@ def draw(found: Sequence[Row], profile: Profile) -> Markup:
     styles, bars = _styles(profile), []
     dense = {row.reuse: row.total for row in found if row.network == DENSE}
     for row in found:
-        marks = tuple(svg.Part(row.parts[part], style, f"{NAMES.get(part, part)}: {text.energy(row.parts[part])}, "
+        marks = tuple(svg.Part(row.parts[part], style, f"{NAMES.get(part, part)}: {text.exact(row.parts[part])}, "
                                f"{text.percent(row.parts[part] / row.total)}") for part, style in styles.items()
                       if row.parts.get(part))
         own = row.network != DENSE

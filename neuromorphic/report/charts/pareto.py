@@ -43,7 +43,7 @@ def draw(report: Report, profile: Profile) -> Markup | None:
     places = {entry.label: (facts.total_pj(bill) / size, 100 * entry.accuracy) for entry, bill in known}
     sides = _sides([(x.at(places[entry.label][0]), y.at(places[entry.label][1])) for entry, _ in known])
     points = [Point(*places[entry.label], entry.label, "series-0" if entry in best else "series-1",
-                    f"{entry.label}: {facts.bound(bill)}{text.energy(facts.total_pj(bill))}, "
+                    f"{entry.label}: {facts.bound(bill)}{text.exact(facts.total_pj(bill))}, "
                     f"{text.percent(entry.accuracy, 2)} accuracy{'' if entry in best else ', beaten in both'}",
                     hollow=entry not in best, place=side) for (entry, bill), side in zip(known, sides, strict=True)]
     return plane.draw(x, y, list(_stairs([places[entry.label] for entry in best], x_end)), points)

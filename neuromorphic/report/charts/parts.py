@@ -41,7 +41,7 @@ def energies(lines: Iterable[Line], samples: int) -> dict[str, float]:
 def drawn(parts: Mapping[str, float]) -> tuple[svg.Part, ...]:
     """The parts of one bar; a tip names the part, its energy and its share of the bar. The row is named by the page."""
     total = sum(parts.values())
-    return tuple(svg.Part(pj, style, f"{LEGEND[style]}: {text.energy(pj)}, {text.percent(pj / total)}")
+    return tuple(svg.Part(pj, style, f"{LEGEND[style]}: {text.exact(pj)}, {text.percent(pj / total)}")
                  for style, pj in parts.items() if pj)
 
 

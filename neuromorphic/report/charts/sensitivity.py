@@ -113,7 +113,7 @@ def _row(what: str, ones: Sequence[Variation], own: float) -> span.Row:
 
 def _tip(one: Variation) -> str:
     sign = "≥ " if one.lower_bound else ""
-    return f"{setting(one)}: {sign}{text.energy(one.total_mj * facts.PJ_PER_MJ)}" \
+    return f"{setting(one)}: {sign}{text.exact(one.total_mj * facts.PJ_PER_MJ)}" \
            f"{' (extrapolated)' if one.extrapolated else ''}"
 
 

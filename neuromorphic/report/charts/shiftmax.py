@@ -49,10 +49,10 @@ def _bars(entry: Entry, bill: Bill, cost: ShiftmaxCost) -> Iterator[svg.Bar]:
     shifts = cost.score_value_shift_only or 0.0
     adds = (cost.score_value_shift_add or shifts) - shifts
     for words, kept in (("with the additions", True), ("without the additions", False)):
-        parts = [svg.Part(pj, STYLES.get(name, "op-logic"), f"Shiftmax, {NAMES.get(name, name)}: {text.energy(pj)}")
+        parts = [svg.Part(pj, STYLES.get(name, "op-logic"), f"Shiftmax, {NAMES.get(name, name)}: {text.exact(pj)}")
                  for name, pj in own.items() if kept or name != "ADD"]
-        parts.append(svg.Part(shifts, "op-mul", f"Score × V, shifts: {text.energy(shifts)}"))
-        parts += [svg.Part(adds, "op-rare", f"Score × V, additions: {text.energy(adds)}")] if kept else []
+        parts.append(svg.Part(shifts, "op-mul", f"Score × V, shifts: {text.exact(shifts)}"))
+        parts += [svg.Part(adds, "op-rare", f"Score × V, additions: {text.exact(adds)}")] if kept else []
         total = sum(part.value for part in parts)
         share = text.percent(total / cost.total) if cost.total and kept else ""
         yield svg.Bar(entry.label, tuple(parts), text.energy(total) + (f" · {share} of total" if share else ""), words)

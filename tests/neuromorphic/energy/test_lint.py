@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from neuromorphic.energy import check_table
-from neuromorphic.energy.printed import Printed, read_table
+from neuromorphic.energy.printed import Printed, column_of, read_table, table_rows
 
 TABLE = Path(__file__).parents[2] / "data" / "energy_rows.json"
 
@@ -121,7 +121,64 @@ def test_formats(tmp_path):
     assert a.ac == Printed(6.82, 0.005) and b.energy == Printed(16.3, 0.005) and b.ops is None
 
 
+EUROPEAN = "Methode;OPs (G);Energy (mJ)\nA;6,82;7,734\nB;0,951;0,415\nC;1.234,5;2.000\n"
+
+
+def test_a_comma_is_the_decimal_sign_where_nothing_else_will_do(tmp_path):
+    (tmp_path / "t.csv").write_text(EUROPEAN)
+    a, b, c = read_table(tmp_path / "t.csv")
+    assert (a.ops, a.energy, b.energy) == (Printed(6.82, 0.005), Printed(7.734, 0.0005), Printed(0.415, 0.0005))
+    assert (c.ops, c.energy) == (Printed(1234.5, 0.05), Printed(2000.0, 0.5))
+    assert [finding.level for finding in check_table(tmp_path / "t.csv")] == ["ok", "error", "ok"]
+    assert table_rows([{"energy": "12,345"}])[0].energy.value == 12345.0  # thousands, where nothing says otherwise
+    assert table_rows([{"energy": "12,345"}, {"energy": "7,46"}])[0].energy.value == 12.345
+    for cells in (("0,415", "1.5"), ("7,46", "1,234.5")):  # both in one table: nobody can tell
+        with pytest.raises(ValueError, match="must be a number"):
+            table_rows([{"energy": cell} for cell in cells])
+
+
+@pytest.mark.parametrize("text, value, half", [
+    ("7.46 mJ", 7.46, 0.005), ("415uJ", 0.415, 0.0005), ("4.15e2 µJ", 0.415, 0.0005), ("1.5e-3 J", 1.5, 0.05),
+    ("7.46E0", 7.46, 0.005), ("1,234.50", 1234.5, 0.005), ("5.", 5.0, 0.5), (".5", 0.5, 0.05),
+])  # fmt: skip
+def test_numbers_with_units_and_exponents(text, value, half):
+    energy = table_rows([{"Energy (mJ)": text}])[0].energy
+    assert energy.value == pytest.approx(value, rel=1e-15) and energy.half_unit == pytest.approx(half, rel=1e-15)
+    assert table_rows([{"Energy (pJ)": "7.46 mJ"}])[0].energy.value == 7.46
+
+
+@pytest.mark.parametrize("heading, column", [
+    ("Time steps (T)", ("steps", "1")), ("Energy per image (uJ)", ("energy", "1e-3")), ("GFLOPs", ("ops", "1")),
+    ("#OPs (G)", ("ops", "1")), ("Energy (kJ)", None), ("Power (W)", None), ("MACs (M)", ("mac", "1e-3")),
+])  # fmt: skip
+def test_headings(heading, column):
+    assert column_of(heading) == column
+
+
+def test_a_row_may_name_its_profile(tmp_path):
+    """0.25 mJ for 1 G operations: too little at 0.9 pJ, right at 0.1 to 0.3 pJ."""
+    row = {"OPs (G)": "1.00", "Energy (mJ)": "0.25"}
+    assert levels(row, row | {"profile": "horowitz45_int8_acc32"}) == ["error", "ok"]
+    assert levels(row, row | {"profile": "horowitz45_fp32"}, profile="horowitz45_int8_acc32") == ["ok", "error"]
+    (tmp_path / "t.json").write_text(json.dumps({"profile": "horowitz45_int8_acc32", "rows": [row]}))
+    assert [finding.level for finding in check_table(tmp_path / "t.json")] == ["ok"]
+    with pytest.raises(ValueError, match="row 1, column 'profile' must be a built-in profile.*horowitz45_fp32"):
+        levels(row | {"profile": "horowitz45_fp3"})
+
+
+def test_two_runs_of_one_model_differ_by_a_little():
+    """Spikingformer-8-768: the README's 13.68 mJ beside the operations of a log, 0.13 % less."""
+    row = {"AC": "12.5202", "MAC": "0.520225"}
+    assert one(**row, **{"Energy (mJ)": "13.680"}).level == "ok"
+    assert one(**row, **{"Energy (mJ)": "13.720"}).level == "error"
+
+
 @pytest.mark.parametrize("name, text, says", [
+    ("t.csv", "model,ops,energy_mJ\nA,6,82,7,73\n", "row 1 must have as many cells"),
+    ("t.csv", "model,energy_mJ,T\nA,3,0\n", "column 'T'"),
+    ("t.csv", "model,energy_mJ\nA,3 G\n", "must be a number"),
+    ("t.csv", "model,energy_mJ\nA,1e400\n", "must be a number"),
+    ("t.csv", "", "column of energies"),
     ("t.xlsx", "", "must be one of .csv"),
     ("t.csv", "model,ops\nA,1\n", "column of energies"),
     ("t.csv", "model,energy_mJ\nA,lots\n", "row 1, column 'energy_mJ' must be a number"),

@@ -1,8 +1,10 @@
 """Published tables by the conventions of their papers: the layer fixture, the identities, the totals."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from neuromorphic import energy
@@ -202,7 +204,35 @@ def test_rows_may_be_records():
     assert published("sdt", [record]).lines == published("sdt", [tuple(record.values())]).lines
 
 
+def test_numbers_of_other_libraries_become_plain(tmp_path):
+    """A float32 rate of 0.25 and an int64 of operations: an exact count, and a report that can be written."""
+    bill = published("sdt", [("fc", np.int64(1000), np.float32(0.25), "linear"), ("c", Fraction(1, 2), 1, "conv")])
+    assert [(type(line.count), line.count) for line in bill.lines] == [(float, 250.0), (float, 0.5)]
+    write({"table": bill}, tmp_path)
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_a_table_by_hand(convention):
+    """Rates of 0, below 1 and above, T = 1: 1 G, 2 G, ... operations, worked out on paper, in mJ."""
+    rows = [("stem", 1e9, 0.5, "stem"), ("c", 2e9, 0.25, "conv"), ("fc", 3e9, 1.5, "linear"), ("q", 4e9, 0.0, "linear"),
+            ("av", 1e9, 0.3, "attention"), ("add", 1e9, 1.7, "residual_int"), ("x", 1e9, 0.4, "real"),
+            ("head", 1e9, 0.1, "head")]
+    spikes = 0.9 * (2 * 0.25 + 3 * 1.5)  # 4.5
+    graded, attention = 0.9 * 1.7, 0.9 * 0.3
+    expected = {
+        "spikformer": 4.6 * 3 + spikes + attention + graded, "qkformer": 4.6 * 3 + spikes + attention + graded,
+        "spikingformer_strict": 4.6 * 4 + spikes + attention, "ac_mac": 4.6 * 4 + spikes + attention,
+        "sdt": 4.6 * (0.5 + 1) + spikes + attention + graded + 0.9 * 0.1,
+        "i_lif": 4.6 * (0.5 + 1) + spikes + attention + graded + 0.9 * 0.1,
+        "bsa_shift20": 4.6 * 3 + spikes + attention / 20 + graded, "ann_fp32": 4.6 * 14,
+    }  # fmt: skip
+    bill = published(convention, rows)
+    assert bill.total_mj == pytest.approx(expected[convention], rel=1e-12)
+    assert sum(bill.by_layer.values()) == pytest.approx(bill.total_mj, rel=1e-12) and not bill.unpriced
+
+
 @pytest.mark.parametrize("convention, rows, error, text", [
+    ("spikformer", None, TypeError, "layers must be rows, got NoneType"),
     ("spikformr", [("a", 1, 1, "conv")], ValueError, "Did you mean spikformer"),
     ("spikformer", [], ValueError, "at least one row"),
     ("spikformer", [("a", 1, 1)], TypeError, "row 1 must be"),

@@ -229,7 +229,7 @@ class Browser:
             self._loaded = True
 
     def open(self, page: Path, width: int, height: int = 900, dark: bool = False) -> None:
-        """Show a file at a size, as a phone below 600 pixels, and wait until it has loaded."""
+        """Show a file at a size, as a phone below 600 pixels, and wait until it has loaded and unpacked its figures."""
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
                   mobile=width < 600)
         self.media("screen", dark)
@@ -237,6 +237,7 @@ class Browser:
         self.send("Page.navigate", url=page.as_uri())
         while not self._loaded:
             self._next()
+        self.run("typeof ready === 'undefined' || ready.then(() => true)")
 
     def media(self, kind: str, dark: bool = False) -> None:
         """Screen or print, light or dark."""

@@ -10,8 +10,9 @@ from markupsafe import Markup
 from neuromorphic import energy
 from neuromorphic.energy.bill import Line, Rule
 from neuromorphic.ledger import Ledger, ModelInfo, Operand, Row
-from neuromorphic.report import Entry, Report, charts, facts, text
+from neuromorphic.report import Entry, Report, charts, facts, table, text
 from neuromorphic.report.charts import parts, plane, span
+from neuromorphic.report.json import plain
 from neuromorphic.report.svg import Bar, Part, stacked_bars
 
 FP32 = "horowitz45_fp32"
@@ -152,6 +153,14 @@ class TestBreakEven:
         assert row[3].value == pytest.approx(4.6 / 0.9) and row[4].text == "above 100 %"
         assert row[6].value == report.entries[0].bills[0].ratio
 
+    def test_a_colour_is_one_profile(self, report):
+        """Of all profiles only as many are drawn as there are colours; the numbers have every one."""
+        ledger = report.entries[0].ledger
+        many = Report((Entry("net", tuple(energy.price(ledger, name) for name in energy.profiles())),))
+        styles = re.findall(r'class="curve (series-\d)"', charts.break_even.draw(many))
+        assert len(styles) == len(set(styles)) == 4 == charts.break_even.key(many).count("<li>")
+        assert len(charts.break_even.numbers(many).rows) > 4
+
     def test_none_without_spikes(self, report):
         assert charts.break_even.draw(Report(report.entries[2:])) is None
 
@@ -198,6 +207,31 @@ class TestShiftmax:
         assert charts.shiftmax.draw(Report(report.entries[1:]), report.profiles[0]) is None
 
 
+class TestMarks:
+    def test_a_mark_says_its_energy_to_six_digits(self, small, profile):
+        """1.234567 µJ stands as 1.23 µJ beside a bar, and in full where it is pointed at; so do the settings."""
+        assert parts.drawn({"op-mac": 1_234_567.0})[0].tip == "multiply-accumulate: 1.23457 µJ, 100.0 %"
+        found = energy.interval(small)
+        seen = titles(charts.interval.draw(found))
+        assert any(text.exact(found.high.total_mj * 1e9) in tip for tip in seen)
+        bill = energy.price(small, profile)
+        entry = Entry("net", (bill,))
+        variations = charts.sensitivity.variations(entry, bill)
+        seen = titles(charts.sensitivity.draw(bill, variations))
+        assert any(text.exact(variations[0].total_mj * 1e9) in tip for tip in seen)
+
+
+class TestDenseBaselines:
+    def test_the_reuse_model_of_the_bill_is_that_of_every_baseline(self, small, profile):
+        """fp32 beside fp32: the ratio is the one to the dense self, memory on both sides."""
+        for reuse in (None, *energy.REUSE):
+            bill = energy.price(small, profile, reuse=reuse)
+            report = Report((Entry("net", (bill,)),))
+            fp32 = table.dense_baselines(report).rows[0]
+            assert fp32[-1].value == pytest.approx(bill.ratio) and fp32[3].value == pytest.approx(bill.ann_mj * 1e9)
+            assert plain(report)["entries"][0]["baselines"][0]["total_mj"] == pytest.approx(bill.ann_mj)
+
+
 class TestZeroSkipping:
     def test_where_the_ann_costs_as_much(self, small, profile):
         """256 AC * 0.9 pJ against (1 - z) * 256 MAC * 4.6 pJ: even at z = 1 - 0.9 / 4.6."""
@@ -206,6 +240,11 @@ class TestZeroSkipping:
         assert row[5].text == f"{100 * (1 - 0.9 / 4.6):.1f} %"
         assert "fp32 ANN costs as much as net at 80.4 % zeros" in titles(charts.zero_skipping.draw(report, profile))
         assert "was not measured" in charts.zero_skipping.words(report)
+
+    def test_memory_is_left_out_on_both_sides(self, small, profile):
+        plain, stored = (charts.zero_skipping.numbers(Report((Entry("net", (bill,)),)), profile).rows[0] for bill in
+                         (energy.price(small, profile), energy.price(small, profile, reuse="none")))
+        assert plain[4].text == stored[4].text and plain[5].text == stored[5].text
 
     def test_a_measured_ann_is_a_point(self, small, profile):
         relu = Operand(32, 8, 0, smallest=0.2, largest=1.3, integers=False, powers_of_two=False)
@@ -272,10 +311,12 @@ class TestInterval:
         assert set(re.findall(r'row-label">([^<]+)<', drawing)) == profiles
         assert drawing.count('class="point fixed"') == 1
 
-    def test_numbers_name_source_and_ratio(self, small):
+    def test_numbers_and_sources(self, small):
         found = energy.interval(small)
-        rows = charts.interval.numbers(found).rows
-        assert len(rows) == len(found.settings) and all(row[5].text for row in rows)
+        assert len(charts.interval.numbers(found).rows) == len(found.settings)
+        words = charts.interval.sources(found)
+        for name in {one.profile for one in found.settings}:
+            assert name in words and words.count(energy.load_profile(name).source) == 1
 
 
 class TestMemory:

@@ -14,6 +14,7 @@ from neuromorphic.report.examine import digest
 from neuromorphic.report.twins import ATTENTION, twins
 from neuromorphic.trace import Batch
 from spikeattn import create_model, list_models
+from spikeattn.neurons import LIF
 
 B, N, D = 3, 6, 16
 
@@ -149,6 +150,34 @@ class TestBadInput:
         with pytest.raises(ValueError, match="inputs of the same shape"):
             examine(nn.Conv2d(1, 1, 3), [torch.rand(2, 1, 8, 8), torch.rand(2, 1, 9, 9)], statistics=False)
 
+    @pytest.mark.parametrize("statistics", [True, False])
+    def test_a_model_whose_layers_change_shape_from_batch_to_batch(self, statistics):
+        class Cropping(nn.Module):
+            """Each call looks at one more column of the picture."""
+
+            def __init__(self):
+                super().__init__()
+                self.conv, self.calls = nn.Conv2d(1, 2, 3), 0
+
+            def forward(self, x):
+                self.calls += 1
+                return self.conv(x[..., : 4 + self.calls]).sum((2, 3))
+
+        batches = list(torch.rand(4, 1, 9, 9).split(2))
+        found = facts.warnings(Report((examine(Cropping(), batches, statistics=statistics, sensitivity=False),)))
+        assert any("1 layer(s) did not have the same shape in every batch" in one and "conv" in one for one in found)
+        found = facts.warnings(Report((examine(nn.Conv2d(1, 2, 3), batches, statistics=statistics),)))
+        assert not any("the same shape" in one for one in found)
+
+    def test_a_label_for_each_sample(self):
+        for labels in (torch.tensor([0, 1]), torch.tensor(1)):
+            with pytest.raises(ValueError, match="a label for each of its 3 samples, got labels of shape"):
+                examine(nn.Linear(3, 3), (torch.eye(3), labels))
+
+    def test_no_prices(self):
+        with pytest.raises(ValueError, match="one price profile or more"):
+            examine(nn.Linear(3, 3), torch.eye(3), profiles=())
+
     def test_norms_that_never_saw_a_batch_are_named(self):
         model = create_model("spikingformer_tiny")
         found = facts.warnings(Report((examine(model, torch.rand(2, 1, 8, 8), sensitivity=False),)))
@@ -159,6 +188,26 @@ class TestBadInput:
         found = facts.warnings(Report((examine(model, torch.rand(2, 1, 8, 8), sensitivity=False),)))
         assert not any("never saw" in warning for warning in found)
         assert any("training unknown" in warning for warning in found)
+
+    def test_a_loop_over_time_whose_steps_nobody_gave(self):
+        class Loop(nn.Module):
+            """One step of its neuron after another, as many as it is told."""
+
+            def __init__(self, steps):
+                super().__init__()
+                self.neuron, self.fc, self.steps = LIF(), nn.Linear(6, 2), steps
+
+            def forward(self, x):
+                state, out = None, 0
+                for _ in range(self.steps):
+                    spikes, state = self.neuron(x[None], state)
+                    out = out + self.fc(spikes[0])
+                return out
+
+        for steps, told, warned in ((4, None, True), (4, 4, False), (1, None, False)):
+            entry = examine(Loop(steps), torch.rand(3, 6), timesteps=told, sensitivity=False)
+            found = [one for one in facts.warnings(Report((entry,))) if "ran 4 times in a pass" in one]
+            assert bool(found) == warned and all("timesteps=4" in one for one in found)
 
     def test_silent_layers_are_named(self):
         model = create_model("spikingformer_tiny")

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+import zlib
 from html.parser import HTMLParser
 
 import pytest
@@ -37,13 +38,19 @@ PAYLOADS = [
 VOID = {"meta", "wbr", "br", "link", "img", "input", "source", "embed", "base", "hr"}
 
 
+def unpacked(text: str) -> str:
+    """The page with its packed figures where they belong, as its script puts them."""
+    return re.sub(r'<template class="packed">([A-Za-z0-9+/=]*)</template>',
+                  lambda found: zlib.decompress(base64.b64decode(found[1])).decode(), text)
+
+
 class Page(HTMLParser):
     """Elements with their attributes, and the open ones: what a browser would build."""
 
     def __init__(self, text: str):
         super().__init__(convert_charrefs=True)
         self.elements, self.open, self.text = [], [], []
-        self.feed(text)
+        self.feed(unpacked(text))
         self.close()
 
     def handle_starttag(self, tag, attributes):
@@ -95,7 +102,7 @@ class TestPage:
     def test_nothing_is_loaded(self, page, report):
         names = {name for _, attributes in page.elements for name in attributes}
         assert not names & {"src", "href", "srcset", "data", "action", "xlink:href", "style"}
-        assert not re.search(r"https?://|//[a-z]|url\((?!#)|@import", html.render(report))
+        assert not re.search(r"https?://|//[a-z]|url\((?!#)|@import", unpacked(html.render(report)))
 
     def test_size(self, report):
         assert len(html.render(report).encode()) < 300_000
@@ -110,14 +117,28 @@ class TestPage:
 
     @pytest.mark.slow
     def test_size_of_a_counted_model_with_its_twins(self):
-        """Eight blocks again, as the command line counts them: two profiles, every variation, three twins."""
+        """Eight blocks again, as the command line counts them: every profile, every variation, three twins."""
         small = create_model("spikingformer_tiny", attention="ssa")
-        model, pictures = type(small)(small.config.resized(depth=8)).eval(), torch.rand(2, 1, 8, 8)
-        twins = (examine(twin.model, pictures, label=twin.role, role=twin.role, twin_of="net", sensitivity=False)
-                 for twin in twins_of(model))
-        report = Report((examine(model, pictures, label="net"), *twins))
+        model, pictures = type(small)(small.config.resized(depth=8)).eval(), torch.rand(4, 1, 8, 8)
+        prices = energy.profiles()
+        twins = (examine(twin.model, pictures, label=twin.role, role=twin.role, twin_of="net", sensitivity=False,
+                         profiles=prices) for twin in twins_of(model))
+        report = Report((examine(model, pictures, label="net", profiles=prices), *twins))
         assert len(report.entries) == 4 and len({row.scope for row in report.lead.ledger.rows if row.dense}) >= 50
-        assert len(html.render(report).encode()) < 400_000
+        text = html.render(report)
+        assert len(report.profiles) == len(prices) >= 12 and len(text.encode()) < 400_000 < len(unpacked(text))
+
+    def test_figures_under_other_prices_are_packed_whole(self, report):
+        """Nothing is lost: each figure once for each profile, the first of them as it stands."""
+        text = html.render(report)
+        assert text.count('<template class="packed">') == text.count('data-profile="0"') > 8
+        assert 'data-profile="1"' not in text and 'class="by-profile"' in text
+        assert unpacked(text).count('data-profile="1"') == text.count('data-profile="0"')
+
+    def test_one_profile_has_nothing_to_pack(self, report):
+        first = report.lead
+        text = html.render(Report((Entry(first.label, first.bills[:1]),)))
+        assert "<template" not in text and "<noscript" not in text
 
     def test_every_chart_has_its_numbers(self, page):
         """In its figure, or in the table of layers that follows it."""
@@ -129,7 +150,7 @@ class TestPage:
 
     def test_every_mark_says_what_it_is(self, report):
         """Every part of a bar, cell, dot and measured point holds a title; only pictures of keys have none."""
-        text = html.render(report)
+        text = unpacked(html.render(report))
         marks = re.findall(r"<(rect|circle)((?: [^>]*)?)>(<title>)?", text)
         nameless = [attributes for _, attributes, title in marks if not title]
         assert len(marks) > 300 and all('rx="2"' in one or "ground" in one or "stripe" in one for one in nameless)

@@ -165,8 +165,10 @@ class TestFacts:
         report = replace(report, seeds=(("BSA", "SSA"),))
         out = io.StringIO()
         print_report(report, Console(file=out, width=4000))
-        for view in (out.getvalue(), markdown_view.render(report), html_view.render(report)):
+        for view in (out.getvalue(), markdown_view.render(report)):
             assert view.count("Over 2 checkpoints of one configuration under") == 2
+        page = html_view.render(report)  # the other profile's is packed
+        assert page.count("Over 2 checkpoints of one configuration under horowitz45_fp32") == 1
 
     def test_what_skips_zeros_is_no_yardstick(self, report):
         skipping = replace(report.entries[2], role="zero-skipping ann", twin_of="BSA")
@@ -175,11 +177,12 @@ class TestFacts:
     def test_of_many_profiles_the_headline_names_the_lowest_the_highest_and_how_many(self, report):
         ledger = report.entries[0].ledger
         bills = tuple(energy.price(ledger, name) for name in energy.profiles())
-        whole = [bill.total_mj for bill in bills if not bill.lower_bound]
+        sound = [bill for bill in bills if bill.profile.verified and bill.profile.physical]
         sentence = facts.headline(Report((Entry("BSA", bills),)))
-        assert f"the lowest and the highest of {len(bills)} profiles" in sentence and sentence.count("per sample") == 2
-        assert facts.text.energy(min(whole) * 1e9) in sentence
-        assert facts.text.energy(max(bill.total_mj for bill in bills) * 1e9) in sentence
+        assert f"the lowest and the highest of {len(sound)} verified profiles" in sentence and len(sound) < len(bills)
+        assert facts.text.energy(min(bill.total_mj for bill in sound if not bill.lower_bound) * 1e9) in sentence
+        assert facts.text.energy(max(bill.total_mj for bill in sound) * 1e9) in sentence
+        assert sentence.count("per sample") == 2 and "unphysical" not in sentence
 
     def test_a_lower_bound_of_the_baseline_makes_the_ratio_an_upper_bound(self, report):
         bsa, ann, cat = report.entries[0], report.entries[2], report.entries[3]
@@ -312,6 +315,16 @@ class TestWarnings:
     def test_missing_price_is_named_once_for_all_profiles(self, report):
         found = [w for w in facts.warnings(report) if "no price for ERF" in w and w.startswith("softmax ANN")]
         assert len(found) == 1 and "horowitz45_fp32 and horowitz45_int8_acc32" in found[0]
+
+    def test_each_profile_is_named_with_what_it_lacks(self, report):
+        """The one lacks ERF, the other EXP too: 2 * 4096 error functions and 2 * 512 exponentials per sample."""
+        ann = report.entries[2]
+        lines = tuple(replace(line, pj=None) if line.operation == "EXP" else line for line in ann.bills[1].lines)
+        entry = Entry("net", (ann.bills[0], replace(ann.bills[1], lines=lines)), training="trained")
+        found = [warning for warning in facts.warnings(Report((entry,))) if "no price for" in warning]
+        assert found == ["net: no price for ERF (8,192) per sample in horowitz45_fp32; totals are lower bounds.",
+                         "net: no price for EXP (1,024), ERF (8,192) per sample in horowitz45_int8_acc32; totals are "
+                         "lower bounds."]
 
     def test_accuracy_and_training(self, report):
         entry = report.entries[0]
