@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from neuromorphic.count.facts import Facts
 from neuromorphic.count.foreign import forget
+from neuromorphic.count.loops import in_time
 from neuromorphic.count.operation import tensors_in
 from neuromorphic.count.recorder import Recorder
 from neuromorphic.ledger import Ledger, ModelInfo
@@ -48,7 +49,9 @@ def trace(
         or a mapping {argument: value}, whose "labels" are kept back. With labels the ledger knows the accuracy.
     batches: the most to take from an iterable.
     per_sample: run the samples one at a time and keep a ledger for each in `ledger.per_sample`.
-    timesteps: T, where the model does not say it itself by `config.timesteps`, `T` or inputs (T, B, C, Y, X).
+    timesteps: T, where the model does not say it itself by `config.timesteps`, `T`, inputs (T, B, C, Y, X) or a loop
+        in which it steps neurons of SpikingJelly or snnTorch one by one. What modules did in T turns of a loop is put
+        together into rows of T steps.
     batch_axis: axis of x that counts samples; by default 0, and 1 where a model of ours gets (T, B, C, Y, X).
     positional: a tuple holds the arguments of the model in order instead of (x, labels).
 
@@ -153,6 +156,7 @@ def _ledgers(model: nn.Module, inputs: Any, batches: int | None, per_sample: boo
     for batch in islice(each_call(inputs, positional), batches):
         check_input(batch)
         axis = sample_axis(model, batch.x) if batch_axis is None else batch_axis
+        check_labels(batch, axis)
         for index in range(batch.x.shape[axis]) if per_sample else [None]:
             yield _run(model, batch if index is None else batch.sample(index, axis), axis, timesteps)
 
@@ -173,11 +177,13 @@ def _run(model: nn.Module, batch: Batch, axis: int, timesteps: int | None) -> Le
         out = model(*batch.args, **batch.kwargs)
     recorder.strangers(tensors_in(out))
     _check_output(out)
+    T = recorder.steps if T == 1 and timesteps is None else T
+    rows, emissions = in_time(recorder.rows, recorder.emissions, recorder.visits, recorder.entered, T)
     return Ledger(
         model=_describe(model, batch, T, axis, out),
         samples=x.shape[axis],
-        rows=tuple(recorder.rows),
-        emissions=tuple(recorder.emissions),
+        rows=rows,
+        emissions=emissions,
         coverage=recorder.coverage,
     )
 
@@ -301,6 +307,15 @@ def check_input(batch: Batch) -> None:
         raise TypeError(
             f"trace: labels must be a tensor, got {type(batch.labels).__name__}. "
             "Pass (x, labels) or x alone, or several arguments with positional=True."
+        )
+
+
+def check_labels(batch: Batch, axis: int) -> None:
+    samples = batch.x.shape[axis]
+    if batch.labels is not None and tuple(batch.labels.shape[:1]) != (samples,):
+        raise ValueError(
+            f"trace: a batch must have a label for each of its {samples} samples, got labels of shape "
+            f"{tuple(batch.labels.shape)}. Pair each batch with its own labels."
         )
 
 

@@ -110,6 +110,11 @@ class Facts:
         return [tensor for address, tensor in zip(run.addresses, run.inputs, strict=True)
                 if self._storages[address] is NOTHING and address is not None]  # fmt: skip
 
+    def source(self, run: Run) -> tuple:
+        """The memory that an operation read, weights apart."""
+        pairs = zip(run.addresses, run.inputs, strict=True)
+        return tuple((address, *_view(t), t.stride()) for address, t in pairs if not self._storages[address].constant)
+
     def note(self, tensor: Tensor, **facts: Any) -> Storage:
         """Begin the record of a tensor's storage, with these facts."""
         address = address_of(tensor)

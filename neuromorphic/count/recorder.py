@@ -19,6 +19,7 @@ from neuromorphic.count import COUNTERS, FREE, conv, matmul
 from neuromorphic.count.call import Call
 from neuromorphic.count.facts import Facts
 from neuromorphic.count.foreign import foreign_neuron
+from neuromorphic.count.loops import Visit
 from neuromorphic.count.neuron import declared_cost, emission, neuron_row, per_update
 from neuromorphic.count.operation import Operation, Run, operation_of, tensors_in
 from neuromorphic.ledger import Coverage, Emission, Row, Touch
@@ -55,7 +56,10 @@ class Recorder(TorchDispatchMode):
         super().__init__()
         self.facts = facts
         self.rows: list[Row] = []
+        self.visits: list[Visit] = []  # one for each row
         self.emissions: list[Emission] = []
+        self.entered: Tally = Tally()  # how often each module was, by path
+        self._neurons: dict[str, bool] = {}  # by path; whether time is an axis of what they take
         self.touched: dict[tuple[str, str, str], list[int]] = {}  # (state, op, scope): [calls, elements]
         self.calls: Tally = Tally()
         self._path: list[str] = [""]
@@ -76,6 +80,12 @@ class Recorder(TorchDispatchMode):
             found[state].append(Touch(op, scope, calls, numel))
         return Coverage(**{state: tuple(touches) for state, touches in found.items()})
 
+    @property
+    def steps(self) -> int:
+        """How often the network stepped its neurons, all of which keep a membrane and take a step at a time; else 1."""
+        visits = {self.entered[scope] for scope in self._neurons}
+        return visits.pop() if len(visits) == 1 and not any(self._neurons.values()) else 1
+
     @contextmanager
     def listening(self, modules: Iterable[tuple[str, nn.Module]]) -> Iterator[None]:
         """Follow the named modules of a model as they are entered and left."""
@@ -95,6 +105,7 @@ class Recorder(TorchDispatchMode):
 
     def _enter(self, path: str, region: Region | None, module: nn.Module, args: tuple) -> None:
         self._path.append(path)
+        self.entered[path] += 1
         if region:
             self._regions.append(region)
 
@@ -108,6 +119,7 @@ class Recorder(TorchDispatchMode):
         self._path.pop()
 
     def _declare(self, region: Region, spikes: Tensor) -> None:
+        self._neurons[self.scope] = region.timed
         if region.timed:
             self.facts.note_time(spikes)
         if region.step != 1:
@@ -134,9 +146,10 @@ class Recorder(TorchDispatchMode):
                 self._touch("uncovered", "outside of PyTorch", tensor.numel())
                 self.facts.note(tensor)
 
-    def _add(self, row: Row) -> None:
+    def _add(self, row: Row, source: tuple = ()) -> None:
         call = self.calls[row.scope, row.op]
         self.calls[row.scope, row.op] += 1
+        self.visits.append(Visit(self.entered[row.scope] - 1, source))
         self.rows.append(row.at(call, len(self.rows)))
 
     def _touch(self, state: str, op: str, numel: int) -> None:
@@ -181,6 +194,6 @@ class Recorder(TorchDispatchMode):
         rows = COUNTERS[name](call) if name in COUNTERS else None
         self._touch("uncovered" if rows is None else "counted" if rows else "free", name, numel)
         for row in rows or ():
-            self._add(row)
+            self._add(row, self.facts.source(run) if row.reads_input else ())
         if rows and name in PRODUCTS:
             self.facts.declare(run.outputs[0], product=len(self.rows) - 1)

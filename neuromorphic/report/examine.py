@@ -23,7 +23,7 @@ from neuromorphic.energy import Profile, Rule
 from neuromorphic.energy.sensitivity import Variation
 from neuromorphic.energy.statistics import FEWEST
 from neuromorphic.ledger import Ledger
-from neuromorphic.trace import Batch, classified, each_call, sample_axis, trace, trace_each, undisturbed
+from neuromorphic.trace import Batch, check_labels, classified, each_call, sample_axis, trace, trace_each, undisturbed
 
 from .record import Checkpoint, Data, Entry, Role, Spread
 
@@ -67,7 +67,7 @@ def examine(
     if not profiles:
         raise ValueError("examine: there must be one price profile or more, got none. Leave profiles out for ours.")
     for batch in batches:
-        _check_labels(model, batch)
+        check_labels(batch, sample_axis(model, batch.x))
     data = data or Data("given by the caller", None, _offered(model, batches), digest(batches))
     singles = _settled(model, batches, profiles[0], rule, role, timesteps, progress) if statistics else ()
     ledger = reduce(add, singles) if singles else _whole(model, batches, timesteps, progress)
@@ -85,13 +85,6 @@ def examine(
         data,
         checkpoint,
     )
-
-
-def _check_labels(model: nn.Module, batch: Batch) -> None:
-    samples = batch.x.shape[sample_axis(model, batch.x)]
-    if batch.labels is not None and tuple(batch.labels.shape[:1]) != (samples,):
-        raise ValueError(f"examine: a batch must have a label for each of its {samples} samples, got labels of shape "
-                         f"{tuple(batch.labels.shape)}. Pair each batch with its own labels.")
 
 
 def digest(batches: Iterable[Batch]) -> str:

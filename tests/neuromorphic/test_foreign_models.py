@@ -263,9 +263,9 @@ def test_snntorch_mlp(mode):
         torch.manual_seed(0)
         ledger = trace(SnnMLP(), x)
     assert not ledger.coverage.uncovered
-    fired = [e for e in ledger.emissions if e.scope == "lif1"]
-    spikes = sum(sum(e.positive) for e in fired)
-    assert len(fired) == 3 and 0 < spikes < 3 * B * 20
+    (fired,) = (e for e in ledger.emissions if e.scope == "lif1")
+    spikes = sum(fired.positive)
+    assert fired.steps == ledger.model.timesteps == 3 and 0 < spikes < 3 * B * 20
     assert energy.operation_counts(ledger) == {
         "MAC": 3 * B * 12 * 20,
         "AC": spikes * 5,

@@ -292,6 +292,7 @@ def test_a_compiled_module_is_counted_like_the_eager_one():
         ({"x": "digits"}, TypeError, "tensor or a pair"),
         ({"input": torch.full((1, 6), float("nan"))}, ValueError, "finite"),
         ([(torch.zeros(1, 6), [3])], TypeError, "labels"),
+        ((torch.zeros(4, 6), torch.zeros(2)), ValueError, "a label for each of its 4 samples, got labels of shape"),
     ],
 )
 def test_bad_inputs_are_refused(inputs, error, text):

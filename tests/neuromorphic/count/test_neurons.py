@@ -125,7 +125,9 @@ def test_spikingjelly_one_step_at_a_time(name):
     x = torch.rand(2, 3, 5, generator=torch.Generator().manual_seed(0)) * 3 - 0.5  # (B, T, D)
     ledger = trace(Loop(), x)
     assert energy.operation_counts(ledger) == {op: 30 * n for op, n in per_element.items()}
-    assert [(e.call, e.steps, e.units) for e in ledger.emissions] == [(0, 1, 5), (1, 1, 5), (2, 1, 5)]
+    assert [(e.call, e.steps, e.units) for e in ledger.emissions] == [(0, 3, 5)]  # the turns of the loop are steps
+    (whole,) = trace(Loop(), x, timesteps=3).emissions
+    assert whole == ledger.emissions[0] and trace(Loop(), x, timesteps=1).emissions[1].steps == 1
     assert ledger.coverage.fraction == 1.0
 
 
@@ -206,7 +208,7 @@ def test_snntorch(name):
     build, start, per_element = SNNTORCH[name]
     ledger = trace(Stepping(build(), start), torch.rand(2, 6))
     neurons = [row for row in ledger.rows if row.op == "neuron"]
-    assert len(neurons) == 3 and all(row.counts == {op: 10 * n for op, n in per_element.items()} for row in neurons)
+    assert [(row.steps, row.counts) for row in neurons] == [(3, {op: 30 * n for op, n in per_element.items()})]
     assert {row.op for row in ledger.rows} == {"linear", "neuron"}
     assert ledger.coverage.fraction == 1.0
 
@@ -222,9 +224,9 @@ def test_recurrent_weights_are_products(all_to_all):
     sizes = {"linear_features": 5} if all_to_all else {"V": 0.5}
     model = Stepping(snntorch.RLeaky(beta=0.5, all_to_all=all_to_all, **sizes), "init_rleaky")
     ledger = trace(model, torch.rand(2, 6) * 3)
-    gate = {} if all_to_all else {"AND": 10}
+    gate = {} if all_to_all else {"AND": 30}
     neurons = [row for row in ledger.rows if row.op == "neuron"]
-    assert [row.counts for row in neurons] == 3 * [{"ADD": 30, "SHIFT": 10, "CMP": 10} | gate]
+    assert [row.counts for row in neurons] == [{"ADD": 90, "SHIFT": 30, "CMP": 30} | gate]
     inside = [row for row in ledger.rows if row.scope == "neuron.recurrent"]
     assert [row.dense for row in inside] == (2 * [2 * 25] if all_to_all else [])  # nothing came back at the first step
     assert ledger.coverage.fraction == 1.0
