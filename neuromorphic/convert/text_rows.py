@@ -116,6 +116,9 @@ def _named(name: str, records: list[dict[str, object]], columns: Mapping[str, st
             found.append(convert(made))
         return tuple(found)
 
+    if paired and place["label"] and not place["score"]:
+        raise ValueError(f"{name}: pairs must have a score, got {place['label']!r} alone. Pairs that a model reads "
+                         "together to classify them are not covered; name a score with columns.")
     if paired:
         return TextRows(column("first"), column("second"), None, column("score", float))
     return TextRows(column("text") or (), None, column("label", int))

@@ -176,6 +176,25 @@ def test_folders_by_the_models_names(folders):
         open_data(folders, "pictures", classes=1)
 
 
+def test_folders_by_number(tmp_path):
+    """As text, 10 stands before 2."""
+    Image = pytest.importorskip("PIL.Image")
+    for name in ("0", "2", "10"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (4, 5), (int(name), 0, 0)).save(tmp_path / name / "one.png")
+    data = open_data(tmp_path, "pictures")
+    assert [round(255 * float(x[0, 0, 0])) for x in next(iter(data)).inputs["pixels"]] == data.labels.tolist()
+    assert sorted(data.labels.tolist()) == [0, 2, 10]
+    with pytest.raises(ValueError, match="labels must be classes of the model, 0 to 9, got 0 to 10"):
+        open_data(tmp_path, "pictures", classes=10)
+
+
+def test_pairs_to_be_read_together_are_refused(tmp_path):
+    (tmp_path / "pairs.csv").write_text("sentence1,sentence2,label\na,b,1\n")
+    with pytest.raises(ValueError, match="pairs must have a score, got 'label' alone"):
+        read_text_rows(tmp_path / "pairs.csv")
+
+
 def test_processors(folders):
     """A function of intensities, or an object of the transformers package with `preprocess`."""
 
