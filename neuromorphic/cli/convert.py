@@ -144,6 +144,9 @@ def _fill(directory: Path, model: Any, report: "ConversionReport", source: "Sour
     from neuromorphic import report as reports
 
     model.save_pretrained(directory)
+    for part in (source.tokenizer, source.processor):
+        if hasattr(part, "save_pretrained"):  # with its class, which transformers else asks the model's config.json for
+            _save_beside(part, directory)
     for name, file in source.files.items():
         if not (directory / name).exists():  # the model's own files go first
             shutil.copyfile(file, directory / name)
@@ -153,6 +156,17 @@ def _fill(directory: Path, model: Any, report: "ConversionReport", source: "Sour
     report = replace(report, disk_bytes=report.disk_bytes | {"converted directory": size})
     reports.write(report, directory / REPORT)
     return report
+
+
+def _save_beside(part: Any, directory: Path) -> None:
+    """A tokenizer or processor of transformers, saved without touching what is there."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(dir=directory) as place:
+        part.save_pretrained(place)
+        for file in Path(place).iterdir():
+            if not (directory / file.name).exists():
+                file.rename(directory / file.name)
 
 
 def _show(report: "ConversionReport", out: Path, as_json: bool) -> None:

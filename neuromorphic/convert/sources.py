@@ -246,6 +246,9 @@ def _sentence_length(path: Path) -> int | None:
 
 
 def _processor(path: Path) -> Any:
+    """How pictures are prepared, None where nothing says it."""
+    if (path / timm_checkpoint.PREPARATION).is_file():
+        return timm_checkpoint.Preparation.from_pretrained(path)
     if not any((path / name).is_file() for name in PROCESSOR):
         return None
     package = _import_transformers()

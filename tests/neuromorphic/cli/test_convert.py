@@ -63,7 +63,7 @@ def engine(monkeypatch, tmp_path):
     def open_source(source, *_, **__):
         engine.opened.append(source)
         files = {name: tokenizer.parent / name for name in ("tokenizer.json", "config.json")}
-        return types.SimpleNamespace(files=files, labels=("cat", "dög"))
+        return types.SimpleNamespace(files=files, labels=("cat", "dög"), tokenizer=None, processor=None)
 
     def convert(source, calibration, *, progress, sweep, ablation, **asked):
         engine.asked.append(asked | {"calibration": calibration})
