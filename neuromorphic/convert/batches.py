@@ -291,6 +291,8 @@ def _pieces(source: Any, plan: _Plan, tokenizer: Any, chunk: int) -> Data:
         text = source.read_text(encoding="utf-8")
     else:
         text = "\n\n".join(read_text_rows(source).firsts if isinstance(source, Path) else source)
+    if not text.strip():  # line ends are tokens, too
+        plan.spread(0)
     ids = torch.tensor(tokenizer(text, add_special_tokens=False)["input_ids"], dtype=torch.int64)
     pieces = [piece for piece in ids.split(chunk) if len(piece) > 1]
     pieces = [pieces[i] for i in plan.spread(len(pieces))]

@@ -69,6 +69,7 @@ def prepare(model: nn.Module | str | Path, calibration: Any, *, evaluation: Any 
         shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in taken[0].items())
         raise ValueError(f"convert: the calibration data must fit the model, got {shapes}: "
                          f"{str(error).strip().splitlines()[0]}. Check its size, or the vocabulary.") from error
+    judged = judge(adapted, reader(evaluation), metric, progress) if evaluation is not None else (None, None, None)
     graph = without_key_bias(adapted.graph).float()  # as the data is
     begun = time.perf_counter()
     features = [name for name, value in taken[0].items() if value.is_floating_point()]
@@ -76,16 +77,17 @@ def prepare(model: nn.Module | str | Path, calibration: Any, *, evaluation: Any 
     with torch.no_grad():
         statistics = calibrate(graph, data, sites, lambda done, total: progress("calibrate", done, total))
     seconds = {"calibrate": time.perf_counter() - begun}
-    prepared = Prepared(source, adapted, graph, statistics, data, max(equality.float64, equality.float32), None, None,
-                        None, seconds)
-    if evaluation is not None:
-        prepared.evaluation = reader(evaluation)
-        prepared.metric = metric_for(metric, prepared.evaluation)
-        if isinstance(prepared.metric, Perplexity) and not adapted.readout:
-            raise ValueError(f"perplexity: the network must give logits of the next token, got {adapted.family} "
-                             "without its head. Convert a causal language model with its head.")
-        prepared.ann = evaluate(prepared, adapted.call, "evaluate the ANN", progress)
-    return prepared
+    return Prepared(source, adapted, graph, statistics, data, max(equality.float64, equality.float32), *judged, seconds)
+
+
+def judge(adapted: Adapted, data: Data, metric: Any, progress: Progress) -> tuple[Data, Metric, Outcome]:
+    """The evaluation data, its metric and what the ANN makes of it: before the calibration, which takes longer."""
+    chosen = metric_for(metric, data)
+    if isinstance(chosen, Perplexity) and not adapted.readout:
+        raise ValueError(f"perplexity: the network must give logits of the next token, got {adapted.family} without "
+                         "its head. Convert a causal language model with its head.")
+    return data, chosen, measure(adapted.call, data, chosen,
+                                 lambda done, total: progress("evaluate the ANN", done, total))
 
 
 def ends(data: Data) -> list[dict[str, Tensor]]:

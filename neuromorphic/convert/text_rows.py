@@ -36,6 +36,9 @@ def read_text_rows(path: Path, columns: Mapping[str, str] | None = None) -> Text
 
     columns: {"text": ..., "label": ...} or {"first": ..., "second": ..., "score": ...}.
     """
+    if path.is_dir():
+        raise ValueError(f"{path.name}: text must be a .txt, .csv, .tsv or .jsonl file, got a directory. Is the model "
+                         "one of pictures?")
     try:
         lines = [line.rstrip("\r") for line in path.read_text(encoding="utf-8-sig").split("\n")]
     except UnicodeDecodeError as error:

@@ -103,6 +103,18 @@ def test_plain_lines_and_spread_limit(tmp_path):
     assert text(lines).sha256 != text(lines, limit=5).sha256 == text(["x" * i for i in (1, 3, 5, 7, 9)]).sha256
 
 
+def test_a_directory_is_no_text(tmp_path):
+    with pytest.raises(ValueError, match="text must be a .txt, .csv, .tsv or .jsonl file, got a directory"):
+        read_text_rows(tmp_path)
+
+
+def test_line_ends_are_no_text(tmp_path):
+    (tmp_path / "blank.txt").write_text("\n\n  \n")
+    with pytest.raises(ValueError, match="blank.txt: the data must not be empty, got no samples"):
+        open_data(tmp_path / "blank.txt", "text", tokenizer=lambda text, **_: {"input_ids": list(map(ord, text))},
+                  chunk=4)
+
+
 def test_pieces_of_one_text(tmp_path):
     """Eleven letters in pieces of five: the single last one predicts nothing."""
     data = text(write(tmp_path / "a.txt", "abcdefghijk"), chunk=5)

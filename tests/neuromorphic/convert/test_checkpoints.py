@@ -105,6 +105,13 @@ def test_a_model_that_scores_pairs_itself_is_no_encoder(tmp_path):
         convert(tmp_path, TEXTS, evaluation=[(TEXTS[i], TEXTS[i + 1], i) for i in range(12)])
 
 
+def test_what_cannot_be_judged_is_said_before_the_calibration(tmp_path):
+    told = []
+    with pytest.raises(ValueError, match="must have labels, scored pairs or pieces of text"):
+        convert(saved(tmp_path, "BertModel", BERT), TEXTS, evaluation=TEXTS, progress=lambda *said: told.append(said))
+    assert told == []
+
+
 def test_a_decoder_without_its_head_has_no_perplexity(tmp_path):
     saved(tmp_path, "GPT2Model", GPT2)
     (tmp_path / "text.txt").write_text("\n".join(TEXTS))
