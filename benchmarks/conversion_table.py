@@ -103,8 +103,8 @@ def sweep(result: dict[str, Any]) -> str:
 
 
 def shift(result: dict[str, Any]) -> str:
-    lines = ["| evaluated on | functions and weights | floor | sentences with cosine below 0.98 | cosine with the ANN | "
-             "spearman (difference, paired 95 %) |", "|" + "---|" * 6]
+    lines = ["| evaluated on | functions and weights | floor | sentences with cosine below 0.98 | "
+             "cosine with the ANN | spearman (difference, paired 95 %) |", "|" + "---|" * 6]
     lines += [f"| {row['data']} | {row['parts']} | {row['floor']:.2f} | {row['below_0.98']} of {row['sentences']} | "
               f"{near(row['fidelity'])} | {figure(row['score']['value'], 'spearman')} "
               f"({change(row['difference'], 'spearman')}) |" for row in result["rows"]]
