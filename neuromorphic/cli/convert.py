@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuromorphic.cli.console import JsonFlag, Step, print_json, progress, say
+from neuromorphic.cli.console import JsonFlag, print_json, progress, say
 
 if TYPE_CHECKING:
     from neuromorphic.convert.record import ConversionReport
@@ -85,10 +85,8 @@ def convert(
 
     with progress() as step:
         model, report = convert_model(opened, calibration_data, evaluation=evaluation_data, metric=metric,
-                                      progress=step, **chosen, **tuning)
-        if sweep or ablation:
-            report = _with_trials(report, opened, calibration_data, evaluation_data, metric, chosen, sweep, ablation,
-                                  step)
+                                      sweep=SWEEP if sweep else (), ablation=ablation, progress=step, **chosen,
+                                      **tuning)
     if strict:
         _refuse_floats(report)
     report = publish(out, lambda directory: _fill(directory, model, report, opened), force=force)
@@ -130,23 +128,6 @@ def _data(word: str, split: str) -> Any:
     return path
 
 
-def _with_trials(report: "ConversionReport", source: Any, calibration: Any, evaluation: Any, metric: str | None,
-                 chosen: dict[str, Any], sweep: bool, ablation: bool, step: Step) -> "ConversionReport":
-    """The report with the tables of further conversions that were asked for."""
-    from neuromorphic.convert import convert_sweep
-    from neuromorphic.convert.record import Warning
-
-    several = chosen | {"timesteps": SWEEP if sweep else (chosen["timesteps"],), "reported": chosen["timesteps"]}
-    found = convert_sweep(source, calibration, evaluation=evaluation, metric=metric, ablation=ablation, progress=step,
-                          **several)
-    report = replace(report, sweep=found.sweep if sweep else (), ablation=found.ablation)
-    if report.provenance == found.provenance:
-        return report
-    mixed = Warning("sweep and ablation", f"Their rows are {found.provenance}, the model of this report is not.",
-                    "Compare the rows with each other only.")
-    return replace(report, warnings=(*report.warnings, mixed))
-
-
 def _refuse_floats(report: "ConversionReport") -> None:
     """A strict conversion computes without floats, or it fails and leaves nothing."""
     seen = report.purity
@@ -163,6 +144,9 @@ def _fill(directory: Path, model: Any, report: "ConversionReport", source: "Sour
     from neuromorphic import report as reports
 
     model.save_pretrained(directory)
+    for part in (source.tokenizer, source.processor):
+        if hasattr(part, "save_pretrained"):  # with its class, which transformers else asks the model's config.json for
+            _save_beside(part, directory)
     for name, file in source.files.items():
         if not (directory / name).exists():  # the model's own files go first
             shutil.copyfile(file, directory / name)
@@ -172,6 +156,17 @@ def _fill(directory: Path, model: Any, report: "ConversionReport", source: "Sour
     report = replace(report, disk_bytes=report.disk_bytes | {"converted directory": size})
     reports.write(report, directory / REPORT)
     return report
+
+
+def _save_beside(part: Any, directory: Path) -> None:
+    """A tokenizer or processor of transformers, saved without touching what is there."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(dir=directory) as place:
+        part.save_pretrained(place)
+        for file in Path(place).iterdir():
+            if not (directory / file.name).exists():
+                file.rename(directory / file.name)
 
 
 def _show(report: "ConversionReport", out: Path, as_json: bool) -> None:

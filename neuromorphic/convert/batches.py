@@ -64,10 +64,12 @@ class Data:
         return len(self.cuts)
 
     def __iter__(self) -> Iterator[Batch]:
-        for begin, end in zip((0, *self.cuts), self.cuts, strict=False):
-            index = self.order[begin:end]
-            labels = None if self.labels is None else self.labels[index]
-            yield Batch(self.collate(index.tolist()), index, labels)
+        return map(self.batch, range(len(self)))
+
+    def batch(self, number: int) -> Batch:
+        index = self.order[(0, *self.cuts)[number] : self.cuts[number]]
+        labels = None if self.labels is None else self.labels[index]
+        return Batch(self.collate(index.tolist()), index, labels)
 
     def restore(self, parts: Sequence[Tensor]) -> Tensor:
         """Results of the batches, one after the other, in the order of the data; shorter rows end in NaN."""
@@ -289,6 +291,8 @@ def _pieces(source: Any, plan: _Plan, tokenizer: Any, chunk: int) -> Data:
         text = source.read_text(encoding="utf-8")
     else:
         text = "\n\n".join(read_text_rows(source).firsts if isinstance(source, Path) else source)
+    if not text.strip():  # line ends are tokens, too
+        plan.spread(0)
     ids = torch.tensor(tokenizer(text, add_special_tokens=False)["input_ids"], dtype=torch.int64)
     pieces = [piece for piece in ids.split(chunk) if len(piece) > 1]
     pieces = [pieces[i] for i in plan.spread(len(pieces))]

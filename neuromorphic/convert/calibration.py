@@ -117,6 +117,7 @@ def calibrate(
     for site in wanted:
         if site not in known:
             raise ValueError(f"calibrate: a site must be a wire of the network, got {site!r}. {nearest(site, known)}")
+    graph = up_to_last(graph, wanted)
     flags = [(module, module.training) for module in graph.modules()]
     graph.eval()
     seen: dict[str, Histogram] = {}
@@ -142,6 +143,13 @@ def calibrate(
         raise ValueError(f"calibrate: the data must not be constant, got {len(digests)} equal samples. Give real data: "
                          "ranges found on constant data clip everything else.")
     return Statistics({name: seen[name] for name in wanted}, tuple(digests))
+
+
+def up_to_last(graph: Graph, sites: Iterable[str]) -> Graph:
+    """The graph without what comes behind the last of the sites, such as a read-out as wide as a vocabulary."""
+    names = [wire.name for wire in graph.wires]
+    last = max((names.index(site) for site in sites if site in names), default=0)
+    return Graph(graph.inputs, graph.wires[: last + 1], names[last])
 
 
 def inputs_of(batch: Any) -> Mapping[str, Tensor]:

@@ -17,22 +17,24 @@ from neuromorphic.convert.finetune import finetune as tune
 from neuromorphic.convert.metrics import difference, fidelity, score
 from neuromorphic.convert.prepare import SAMPLES, Prepared, Progress, evaluate, prepare, silent
 from neuromorphic.convert.purity import purity
-from neuromorphic.convert.record import ConversionReport, Trial
+from neuromorphic.convert.record import ConversionReport, Trial, Warning
 from neuromorphic.convert.settings import Settings
 from neuromorphic.convert.sites import measure_sites
 from neuromorphic.convert.warn import warnings
-from spikeattn.codings import DEFAULT
+from spikeattn.codings import CODINGS, DEFAULT
 from spikeattn.models.converted import ConvertedModel
 
 SITE_BATCHES = 4  # on which coding layers are measured
+MIXED = Warning("sweep and ablation", "Their rows are training-free, the model of this report is not.",
+                "Compare the rows with each other only.")
 ALL_EXACT = {"normaliser": "exact", "norm": "exact", "activation": "exact", "weights": "float"}
 
 
 def convert(
     model: nn.Module | str | Path, calibration: Any, *, timesteps: int = 4, coding: str = DEFAULT,
     evaluation: Any = None, metric: Any = None, weights: str = "int12", samples: int = SAMPLES,
-    finetune: int = 0, finetune_data: Any = None, finetune_weights: bool = False,
-    progress: Progress = silent, **settings: Any,
+    finetune: int = 0, finetune_data: Any = None, finetune_weights: bool = False, sweep: Sequence[int] = (),
+    ablation: bool = False, progress: Progress = silent, **settings: Any,
 ) -> tuple[ConvertedModel, ConversionReport]:
     """A converted network and its report.
 
@@ -40,7 +42,8 @@ def convert(
     the kind that the network will serve (neuromorphic.convert.batches), of which `samples` items are used.
     evaluation, metric: other data, and how to judge by it. finetune: steps in which ranges are learned from the ANN,
     on `finetune_data` without labels, else on the calibration data (finetune.py), and with `finetune_weights` the
-    weights too. settings: fields of `Settings`.
+    weights too. sweep, ablation: T of further conversions, and whether to convert with parts kept exact; the pass over
+    the calibration data serves them all. settings: fields of `Settings`.
 
     >>> _ = torch.manual_seed(0)
     >>> ann = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3)).eval()
@@ -55,7 +58,11 @@ def convert(
     tuned = tune(prepared, chosen, finetune, finetune_data, weights=finetune_weights,
                  progress=progress) if finetune else None
     built, seconds = _timed(prepared, chosen, tuned)
-    return built.model, report(prepared, built, progress, seconds)
+    found = report(prepared, built, progress, seconds)
+    curve = curve_of(prepared, chosen, sweep, progress) if sweep else ()
+    parts = tuple(trial(prepared, name, one, progress) for name, one in ablations(chosen)) if ablation else ()
+    mixed = (MIXED,) if tuned is not None and (curve or parts) else ()
+    return built.model, replace(found, sweep=curve, ablation=parts, warnings=(*found.warnings, *mixed))
 
 
 def convert_sweep(
@@ -70,16 +77,17 @@ def convert_sweep(
     """
     if not timesteps:
         raise ValueError("convert_sweep: timesteps must hold at least one T, got none. 1 to 8 is usual.")
-    prepared = prepare(model, calibration, evaluation=evaluation, metric=metric, samples=samples, progress=progress)
-    chosen = Settings(timesteps=reported, coding=coding, weights=weights, **settings)
-    built, seconds = _timed(prepared, chosen)
-    found = report(prepared, built, progress, seconds)
-    if built.builder.coding.anytime:
-        sweep = early(prepared, build(prepared, replace(chosen, timesteps=max(timesteps))), timesteps, progress)
-    else:
-        sweep = tuple(trial(prepared, f"T = {T}", replace(chosen, timesteps=T), progress) for T in timesteps)
-    parts = tuple(trial(prepared, name, one, progress) for name, one in ablations(chosen)) if ablation else ()
-    return replace(found, sweep=sweep, ablation=parts)
+    return convert(model, calibration, timesteps=reported, coding=coding, evaluation=evaluation, metric=metric,
+                   weights=weights, samples=samples, sweep=timesteps, ablation=ablation, progress=progress,
+                   **settings)[1]
+
+
+def curve_of(prepared: Prepared, chosen: Settings, timesteps: Sequence[int],
+             progress: Progress = silent) -> tuple[Trial, ...]:
+    """A conversion for each T, or the early readings of one."""
+    if CODINGS[chosen.coding].anytime:
+        return early(prepared, build(prepared, replace(chosen, timesteps=max(timesteps))), timesteps, progress)
+    return tuple(trial(prepared, f"T = {T}", replace(chosen, timesteps=T), progress) for T in timesteps)
 
 
 def ablations(settings: Settings) -> list[tuple[str, Settings]]:

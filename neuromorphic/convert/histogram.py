@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 BINS = 512
+AT_ONCE = 2**20  # values that are counted together: what fits a cache is counted three times as fast
 SMALLEST = -60  # smallest exponent: finer bins than 2**-60 are never needed, and a channel of zeros needs one
 
 
@@ -44,15 +45,19 @@ class Histogram:
         """Of values (n, C), n >= 1."""
         rows = rows.detach()
         rows = rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
-        low, high, size = rows.amin(0), rows.amax(0), rows.abs()
+        low, high, channels = rows.amin(0), rows.amax(0), rows.shape[1]
         exponent = smallest_exponent(torch.maximum(low.abs(), high.abs()))
-        bins = (size * torch.exp2(-exponent.to(rows.dtype))).long()
-        channels = rows.shape[1]
-        places = bins + torch.arange(channels, device=rows.device) * BINS
-        zeros = (size == 0).sum(0)
-        counts = torch.bincount(places.flatten(), minlength=channels * BINS).view(channels, BINS)
+        scale = torch.exp2(-exponent.to(rows.dtype))
+        first = torch.arange(channels, device=rows.device) * BINS  # place of each channel's first bin
+        counts = torch.zeros(channels * BINS, dtype=torch.int64, device=rows.device)
+        zeros, total = (torch.zeros(channels, dtype=kind, device=rows.device) for kind in (torch.int64, torch.float64))
+        for part in rows.split(max(1, AT_ONCE // channels)):
+            counts += torch.bincount((part.abs() * scale).long().add_(first).flatten(), minlength=len(counts))
+            zeros += (part == 0).sum(0)
+            total += part.sum(0, dtype=torch.float64)
+        counts = counts.view(channels, BINS)
         counts[:, 0] -= zeros
-        parts = counts, exponent, zeros, low.double(), high.double(), rows.double().sum(0)
+        parts = counts, exponent, zeros, low.double(), high.double(), total
         return cls(*(part.cpu() for part in parts))
 
     @property

@@ -1,6 +1,7 @@
 """Pictures with or without labels, from a directory, a file of arrays or arrays.
 
-    directory/CLASS/picture.png      one folder a class (in alphabetical order, or by the model's names of classes)
+    directory/CLASS/picture.png      one folder a class: the model's names of classes, their numbers, or any names in
+                                     alphabetical order
     directory/picture.png            no labels: good for calibration
     file.npz                         arrays images (n, Y, X, C) or (n, C, Y, X) and labels (n,)
 
@@ -73,7 +74,12 @@ def from_directory(path: Path, classes: int | Sequence[str] | None, gray: bool =
 
 
 def _labels(names: list[str], classes: int | Sequence[str] | None) -> list[int]:
-    """The class index of each folder: by the model's names where the folders carry them, else their order."""
+    """The class index of each folder: by the model's names where the folders carry them, by number where all are
+    numbers, else their order.
+
+    >>> _labels(["0", "10", "2"], None), _labels(["a", "b"], None)
+    ([0, 10, 2], [0, 1])
+    """
     if not isinstance(classes, int) and classes is not None:
         known = {name.strip().lower(): i for i, name in enumerate(classes)}
         found = [known.get(name.strip().lower()) for name in names]
@@ -86,7 +92,7 @@ def _labels(names: list[str], classes: int | Sequence[str] | None) -> list[int]:
     if classes is not None and len(names) > classes:
         raise ValueError(f"pictures: there must be at most {classes} folders, one a class, got {len(names)}. "
                          "Check the directory.")
-    return list(range(len(names)))
+    return list(map(int, names)) if all(map(str.isdecimal, names)) else list(range(len(names)))
 
 
 def from_arrays(images: Any, labels: Any = None) -> Pictures:

@@ -19,7 +19,7 @@ from neuromorphic.convert.adapters import Adapted, adapt, verify
 from neuromorphic.convert.batches import Data, open_data
 from neuromorphic.convert.calibration import Statistics, calibrate
 from neuromorphic.convert.layers import SoftmaxAttention
-from neuromorphic.convert.metrics import Metric, Outcome, measure, metric_for
+from neuromorphic.convert.metrics import Metric, Outcome, Perplexity, measure, metric_for
 from neuromorphic.convert.sources import Source, open_source
 from spikeattn.converted import Graph
 
@@ -27,7 +27,7 @@ Progress = Callable[[str, int, int | None], None]  # (what, done, of how many)
 KINDS = {"text": "text", "pictures": "pictures", "tokens": "features"}  # of an adapter -> of the data
 SAMPLES = 256  # of the calibration data, unless asked otherwise
 PIECE = 128  # tokens of a piece of text for a causal network
-CHECKED = 2  # batches on which the adapted ANN is compared with its source
+CHECKED = 4  # samples at either end of the data on which the adapted ANN is compared with its source
 
 
 def silent(what: str, done: int, total: int | None) -> None:
@@ -62,27 +62,39 @@ def prepare(model: nn.Module | str | Path, calibration: Any, *, evaluation: Any 
     adapted = adapt(source.model)
     reader = data_reader(source, adapted, batch_size)
     data = reader(calibration, limit=samples)
-    taken = [batch.inputs for _, batch in zip(range(CHECKED), data, strict=False)]
+    taken = ends(data)
     try:
         equality = verify(adapted, taken)
     except (RuntimeError, IndexError) as error:
         shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in taken[0].items())
         raise ValueError(f"convert: the calibration data must fit the model, got {shapes}: "
                          f"{str(error).strip().splitlines()[0]}. Check its size, or the vocabulary.") from error
+    judged = judge(adapted, reader(evaluation), metric, progress) if evaluation is not None else (None, None, None)
     graph = without_key_bias(adapted.graph).float()  # as the data is
     begun = time.perf_counter()
     features = [name for name, value in taken[0].items() if value.is_floating_point()]
-    sites = [*features, *(wire.name for wire in graph.wires)]
+    sites = [*features, *(wire.name for wire in graph.wires if not getattr(wire.layer, "readout", False))]
     with torch.no_grad():
         statistics = calibrate(graph, data, sites, lambda done, total: progress("calibrate", done, total))
     seconds = {"calibrate": time.perf_counter() - begun}
-    prepared = Prepared(source, adapted, graph, statistics, data, max(equality.float64, equality.float32), None, None,
-                        None, seconds)
-    if evaluation is not None:
-        prepared.evaluation = reader(evaluation)
-        prepared.metric = metric_for(metric, prepared.evaluation)
-        prepared.ann = evaluate(prepared, adapted.call, "evaluate the ANN", progress)
-    return prepared
+    return Prepared(source, adapted, graph, statistics, data, max(equality.float64, equality.float32), *judged, seconds)
+
+
+def judge(adapted: Adapted, data: Data, metric: Any, progress: Progress) -> tuple[Data, Metric, Outcome]:
+    """The evaluation data, its metric and what the ANN makes of it: before the calibration, which takes longer."""
+    chosen = metric_for(metric, data)
+    if isinstance(chosen, Perplexity) and not adapted.readout:
+        raise ValueError(f"perplexity: the network must give logits of the next token, got {adapted.family} without "
+                         "its head. Convert a causal language model with its head.")
+    return data, chosen, measure(adapted.call, data, chosen,
+                                 lambda done, total: progress("evaluate the ANN", done, total))
+
+
+def ends(data: Data) -> list[dict[str, Tensor]]:
+    """The first samples and the last: of texts, which are sorted, the shortest and the longest."""
+    first, last = data.batch(0).inputs, data.batch(len(data) - 1).inputs
+    return [{name: value[:CHECKED] for name, value in first.items()},
+            {name: value[-CHECKED:] for name, value in last.items()}]
 
 
 def evaluate(prepared: Prepared, model: Callable[[Any], Tensor], what: str, progress: Progress = silent) -> Outcome:
@@ -91,10 +103,13 @@ def evaluate(prepared: Prepared, model: Callable[[Any], Tensor], what: str, prog
 
 
 def data_reader(source: Source, adapted: Adapted, batch_size: int) -> Callable[..., Data]:
-    """How data is opened for a network: read(data, limit) -> Data. Texts for a causal network are cut into pieces."""
+    """How data is opened for a network: read(data, limit) -> Data. Texts for a language model are cut into pieces: a
+    causal network with its head.
+    """
     kind = KINDS[adapted.kind]
     causal = any(getattr(wire.layer, "causal", False) for wire in adapted.graph.wires)
-    chunk = min(PIECE, source.max_length or PIECE) if causal and kind == "text" else None
+    pieces = causal and kind == "text" and bool(adapted.readout)
+    chunk = min(PIECE, source.max_length or PIECE) if pieces else None
 
     def read(data: Any, limit: int | None = None) -> Data:
         return open_data(data, kind, tokenizer=source.tokenizer, processor=source.processor,

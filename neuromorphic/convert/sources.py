@@ -167,16 +167,18 @@ def _one_line(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _without_bars(package: Any) -> Iterator[None]:
-    """No progress bar of transformers among ours; afterwards as the user had it."""
-    bars = package.utils.logging
-    shown = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
+def _quiet(package: Any) -> Iterator[None]:
+    """No progress bar and no table of keys of transformers among our lines; afterwards as the user had it."""
+    words = package.utils.logging
+    shown, level = words.is_progress_bar_enabled(), words.get_verbosity()
+    words.disable_progress_bar()
+    words.set_verbosity_error()
     try:
         yield
     finally:
+        words.set_verbosity(level)
         if shown:
-            bars.enable_progress_bar()
+            words.enable_progress_bar()
 
 
 def _transformers(path: Path, config: dict[str, Any], name: str) -> Source:
@@ -193,7 +195,7 @@ def _load_transformers(path: Path, config: dict[str, Any]) -> tuple[nn.Module, t
     kind = getattr(package, wanted, None) if wanted in known else None
     notes = ()
     if kind is None:
-        with _one_line(path):
+        with _one_line(path), _quiet(package):
             loaded = package.AutoConfig.from_pretrained(path, **LOCAL)
             with torch.device("meta"):
                 bare = package.AutoModel.from_config(loaded, attn_implementation="eager", trust_remote_code=False)
@@ -202,7 +204,7 @@ def _load_transformers(path: Path, config: dict[str, Any]) -> tuple[nn.Module, t
         kind = type(bare)
         if wanted and wanted != kind.__name__:
             notes = (f"the head of {wanted} is left out: the result is the encoder {kind.__name__}",)
-    with _one_line(path), _without_bars(package):
+    with _one_line(path), _quiet(package):
         model, info = kind.from_pretrained(path, **LOCAL, use_safetensors=True, output_loading_info=True,
                                            attn_implementation="eager", dtype=torch.float32,
                                            ignore_mismatched_sizes=True)  # fmt: skip  # told apart below
@@ -227,7 +229,7 @@ def _tokenizer(path: Path) -> Any:
     if not any((path / name).is_file() for name in VOCABULARY):
         return None
     package = _import_transformers()
-    with _one_line(path):
+    with _one_line(path), _quiet(package):
         tokenizer = package.AutoTokenizer.from_pretrained(path, **LOCAL)
     if tokenizer.pad_token is None and tokenizer.eos_token is not None:
         tokenizer.pad_token = tokenizer.eos_token  # GPT-2 has none; padded tokens are masked
@@ -244,10 +246,13 @@ def _sentence_length(path: Path) -> int | None:
 
 
 def _processor(path: Path) -> Any:
+    """How pictures are prepared, None where nothing says it."""
+    if (path / timm_checkpoint.PREPARATION).is_file():
+        return timm_checkpoint.Preparation.from_pretrained(path)
     if not any((path / name).is_file() for name in PROCESSOR):
         return None
     package = _import_transformers()
-    with _one_line(path):
+    with _one_line(path), _quiet(package):
         return package.AutoImageProcessor.from_pretrained(path, **LOCAL)
 
 

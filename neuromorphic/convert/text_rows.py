@@ -36,6 +36,9 @@ def read_text_rows(path: Path, columns: Mapping[str, str] | None = None) -> Text
 
     columns: {"text": ..., "label": ...} or {"first": ..., "second": ..., "score": ...}.
     """
+    if path.is_dir():
+        raise ValueError(f"{path.name}: text must be a .txt, .csv, .tsv or .jsonl file, got a directory. Is the model "
+                         "one of pictures?")
     try:
         lines = [line.rstrip("\r") for line in path.read_text(encoding="utf-8-sig").split("\n")]
     except UnicodeDecodeError as error:
@@ -116,6 +119,9 @@ def _named(name: str, records: list[dict[str, object]], columns: Mapping[str, st
             found.append(convert(made))
         return tuple(found)
 
+    if paired and place["label"] and not place["score"]:
+        raise ValueError(f"{name}: pairs must have a score, got {place['label']!r} alone. Pairs that a model reads "
+                         "together to classify them are not covered; name a score with columns.")
     if paired:
         return TextRows(column("first"), column("second"), None, column("score", float))
     return TextRows(column("text") or (), None, column("label", int))

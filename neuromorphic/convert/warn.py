@@ -15,7 +15,9 @@ from spikeattn.models.converted import ConvertedModel
 SATURATED = 0.001  # of a site's values outside of the range: more of them are worth a word,
 UNSEEN = 2.0  # where they are this many times those of the calibration data,
 MANY = 0.05  # or so many in any case
+MOST = 0.5  # of a site's channels that the floor raised: more of them are the rule and not the exception
 NAMED = 3  # sites that a warning names
+PREPARED = ("ViT", "DeiT")  # families whose checkpoints come with the preparation of their pictures
 FAR = {"cosine": 0.95, "agreement": 0.90}  # below it the converted network is another one
 
 
@@ -28,7 +30,10 @@ def warnings(prepared: Prepared, sites: Sequence[Site], model: ConvertedModel, s
 
 
 def of_data(prepared: Prepared, evaluated: bool) -> Iterator[Warning]:
-    """Data that says less than it seems to."""
+    """Data that says less than it seems to, or is not what the model was trained on."""
+    if prepared.adapted.family in PREPARED and prepared.source.processor is None:
+        yield Warning("pictures", "the checkpoint came without preprocessor_config.json: 8-bit pictures are scaled to "
+                      "[0, 1] and nothing else", "Put its file beside the weights, or give pictures that are prepared.")
     if not evaluated:
         yield Warning("evaluation", "no evaluation data was given: nothing is known about the accuracy",
                       "Give evaluation data that is not the calibration data.")
@@ -40,22 +45,33 @@ def of_data(prepared: Prepared, evaluated: bool) -> Iterator[Warning]:
 
 
 def of_channels(statistics: Statistics, sites: Sequence[Site]) -> Iterator[Warning]:
-    """Few samples, silent layers, and outlier channels where a code shares one range among channels."""
-    shared = {site.path.removesuffix("_grid"): site for site in sites if site.granularity != "channel"}
-    outliers = []
+    """Few samples, silent layers, and outlier channels where a code shares one range among channels, or where they
+    drag the floor up to the ranges of most others.
+    """
+    coded = {site.path.removesuffix("_grid"): site for site in sites}
+    outliers, dragged = [], []
     for warning in statistics.warnings:
         found = statistics.sites.get(warning.where)
         if found is None or not bool((found.max > 0).any()):
             yield warning
-        elif warning.where in shared:
-            alive = found.max[found.max > 0]
-            outliers.append((float(alive.max() / alive.median()), warning.where))
+        elif warning.where in coded:
+            alive, site = found.max[found.max > 0], coded[warning.where]
+            ratio = float(alive.max() / alive.median())
+            if site.granularity != "channel":
+                outliers.append((ratio, warning.where))
+            elif site.floor_share > MOST:
+                dragged.append((ratio, warning.where))
     if outliers:
         ratio, _ = max(outliers)
         yield Warning(named([where for _, where in sorted(outliers, reverse=True)]),
                       f"channels that reach up to {ratio:.0f} times as far as the median channel (more than "
                       f"{OUTLIER:.0f}) share a range with it",
                       "Keep one range per channel (per_channel), or add a step.")
+    if dragged:
+        ratio, _ = max(dragged)
+        yield Warning(named([where for _, where in sorted(dragged, reverse=True)]),
+                      f"channels that reach up to {ratio:.0f} times as far as the median channel raise the floor above "
+                      "the ranges of most others, which lose levels", "Lower the floor, or add a step.")
 
 
 def of_ranges(sites: Sequence[Site], evaluated: bool) -> Iterator[Warning]:

@@ -55,6 +55,7 @@ class Graph(nn.Module):
             place(self, wire.name, wire.layer)
         if output not in known:
             raise ValueError(f"Graph: the output must be a wire, got {output!r}. The last is {self.wires[-1].name!r}.")
+        self.spent = last_readings(self.wires, output)
 
     def __getitem__(self, name: str) -> nn.Module:
         """The layer of a wire."""
@@ -67,10 +68,12 @@ class Graph(nn.Module):
     def forward(self, inputs: Mapping[str, Tensor], watch: Watch | None = None) -> Tensor:
         """The output for inputs by name; `watch(name, value)` sees every value on its way."""
         values: dict[str, Any] = dict(self.check(inputs))
-        for wire in self.wires:
+        for wire, spent in zip(self.wires, self.spent, strict=True):
             values[wire.name] = wire.layer(*arguments(wire, values))
             if watch:
                 watch(wire.name, values[wire.name])
+            for name in spent:
+                values.pop(name, None)
         return values[self.output]
 
     def check(self, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -88,6 +91,21 @@ class Graph(nn.Module):
 def arguments(wire: Wire, values: Mapping[str, Any]) -> list[Any]:
     """What a wire reads, None for an optional input that is absent."""
     return [values.get(name.removeprefix("?")) if name.startswith("?") else values[name] for name in wire.inputs]
+
+
+def last_readings(wires: Sequence[Wire], output: str) -> tuple[tuple[str, ...], ...]:
+    """For each wire the values that nobody needs after it: they need not stay in memory.
+
+    >>> last_readings([Wire("a", nn.Identity(), ("x",)), Wire("b", nn.Identity(), ("a",))], "b")
+    (('x',), ('a',))
+    """
+    spent: list[tuple[str, ...]] = []
+    needed = {output}
+    for wire in reversed(wires):
+        touched = dict.fromkeys((*(name.removeprefix("?") for name in wire.inputs), wire.name))
+        spent.append(tuple(name for name in touched if name not in needed))
+        needed |= touched.keys()
+    return tuple(reversed(spent))
 
 
 def place(root: nn.Module, path: str, layer: nn.Module) -> None:

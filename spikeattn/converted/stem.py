@@ -74,7 +74,7 @@ class Patches(Node):
         if "positions" in self.constants:
             x = x + self.positions
         if "prefix" in self.constants:
-            x = torch.cat((self.prefix.expand(len(x), -1, -1), x), 1)
+            x = torch.cat((self.prefix.expand(x.shape[0], -1, -1), x), 1)
         return to_grid(x, self.unit)
 
 

@@ -111,10 +111,12 @@ class ConvertedModel(SpikingModel):
     def codes(self, x: Inputs | None = None, *, watch: Watch | None = None, **inputs: Tensor) -> Tensor:
         """The same answer by code words: the network as a fake-quantised ANN."""
         values: dict[str, Any] = dict(self.network.check(self.named(x, inputs)))
-        for wire in self.network.wires:
+        for wire, spent in zip(self.network.wires, self.network.spent, strict=True):
             values[wire.name] = wire.layer.codes(*arguments(wire, values))
             if watch:
                 watch(wire.name, values[wire.name])
+            for name in spent:
+                values.pop(name, None)
         return values[self.network.output].float()
 
     def anytime(self, x: Inputs, steps: Sequence[int] | None = None) -> Tensor:

@@ -64,3 +64,17 @@ def test_the_break_even_points_are_those_of_the_profiles():
     page = PAGE.read_text(encoding="utf-8")
     assert f"{break_even('horowitz45_fp32'):.1f} against fp32" in page
     assert f"{break_even('horowitz45_int8_acc32'):.1f} against int8" in page
+
+
+def test_every_step_brings_the_sentence_encoder_nearer(table):
+    near = [trial["fidelity"]["mean"] for trial in table.newest(RESULTS, "minilm_sweep")["report"]["sweep"]]
+    assert near[:6] == sorted(set(near[:6])) and len(near) == 8
+
+
+def test_the_floor_is_for_other_text(table):
+    """Check 16b of the reference: fewer sentences go astray, and text like the calibration's loses little."""
+    rows = {(row["data"].split()[0], row["parts"].split()[0], row["floor"]): row
+            for row in table.newest(RESULTS, "minilm_shift")["rows"]}
+    assert rows["every", "functions", 0.0]["below_0.98"] >= 5 and rows["every", "functions", 0.25]["below_0.98"] <= 4
+    alike = rows["held-out", "functions", 0.0]["fidelity"]
+    assert alike["mean"] >= 0.998 and alike["smallest"] >= 0.98

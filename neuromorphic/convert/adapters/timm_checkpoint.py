@@ -4,9 +4,10 @@
     published(name)        fetched by timm itself
 """
 
+import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spikeattn.files import write_text
 from spikeattn.models.pretrained import load_state, read_safetensors
+
+PREPARATION = "preparation.json"
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,15 @@ class Preparation:
         pictures = pictures[..., top : top + self.size, left : left + self.size]
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
         return (pictures - mean) / std
+
+    def save_pretrained(self, directory: str | Path) -> None:
+        """Into a directory, beside the model."""
+        write_text(Path(directory) / PREPARATION, json.dumps(asdict(self)) + "\n")
+
+    @classmethod
+    def from_pretrained(cls, directory: str | Path) -> "Preparation":
+        found = json.loads((Path(directory) / PREPARATION).read_text(encoding="utf-8"))
+        return cls(**found | {name: tuple(found[name]) for name in ("mean", "std")})
 
 
 def load(name: str, file: Path, options: Mapping[str, Any] | None = None,

@@ -24,7 +24,8 @@ class Accuracy(Metric):
         if output.ndim != 2 or batch.labels is None or int(batch.labels.max()) >= output.shape[-1]:
             labels = "no labels" if batch.labels is None else f"labels up to {int(batch.labels.max())}"
             raise ValueError(f"accuracy: outputs must be (B, K) and labels in 0 to K - 1, got {tuple(output.shape)} "
-                             f"and {labels}. Give labelled data of the model's classes.")
+                             f"and {labels}. Give labelled data of the model's classes, and a model with its "
+                             "classifier.")
         return output.argmax(1)
 
     def rows(self, kept: Tensor, data: Data) -> np.ndarray:

@@ -27,7 +27,8 @@ class Perplexity(Metric):
 
     def keep(self, output: Tensor, batch: Batch) -> Tensor:
         ids = batch.inputs.get("input_ids")
-        if ids is None or output.ndim != 3 or output.shape[1] != ids.shape[1]:
+        fits = ids is not None and output.ndim == 3 and output.shape[1] == ids.shape[1]
+        if not fits or int(ids.max()) >= output.shape[-1]:
             raise ValueError(f"perplexity: outputs must be logits (B, N, V) for token ids (B, N), got "
                              f"{tuple(output.shape)}. Convert a causal language model with its head.")
         mask = batch.inputs.get("attention_mask", torch.ones_like(ids))[:, 1:].bool()

@@ -2,7 +2,9 @@
 
     row_p = (cos(e_a, e_b), score)        value = Pearson correlation of the ranks of both columns, ties at mean rank
 
-0 where one column is constant: it orders nothing. Source of the task: Cer et al. 2017 (STS benchmark).
+0 where one column is constant: it orders nothing. An encoder that gives tokens is pooled here by the mean over its real
+tokens, as sentence-transformers reads a checkpoint that comes without a pooling. Source of the task: Cer et al. 2017
+(STS benchmark).
 """
 
 import numpy as np
@@ -11,12 +13,14 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from neuromorphic.convert.batches import Batch, Data
+from neuromorphic.convert.layers import MeanPool
 from neuromorphic.convert.metrics.metric import Metric
 from neuromorphic.convert.record import Fidelity
 
 
 class Spearman(Metric):
-    """Of embeddings (B, D) of sentences that form scored pairs. Fidelity: cosine to the other network's embedding.
+    """Of embeddings (B, D) or tokens (B, N, D) of sentences that form scored pairs. Fidelity: cosine to the other
+    network's embedding.
 
     >>> float(Spearman().value(np.array([[0.1, 1.0], [0.4, 2.0], [0.9, 5.0]])))
     1.0
@@ -25,9 +29,12 @@ class Spearman(Metric):
     name = "spearman"
 
     def keep(self, output: Tensor, batch: Batch) -> Tensor:
-        if output.ndim != 2:
-            raise ValueError(f"spearman: outputs must be embeddings (B, D), got {tuple(output.shape)}. "
-                             "Convert the checkpoint with its pooling.")
+        if output.ndim == 3:
+            output = MeanPool()(output.double(), batch.inputs.get("attention_mask"))
+        if output.ndim != 2 or output.shape[1] < 2:
+            raise ValueError(f"spearman: outputs must be embeddings (B, D) with D > 1, got {tuple(output.shape)}. "
+                             "Convert an encoder of sentences; one that reads both sentences of a pair together is "
+                             "not covered.")
         return output.double()
 
     def rows(self, kept: Tensor, data: Data) -> np.ndarray:

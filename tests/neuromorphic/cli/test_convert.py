@@ -63,27 +63,23 @@ def engine(monkeypatch, tmp_path):
     def open_source(source, *_, **__):
         engine.opened.append(source)
         files = {name: tokenizer.parent / name for name in ("tokenizer.json", "config.json")}
-        return types.SimpleNamespace(files=files, labels=("cat", "dög"))
+        return types.SimpleNamespace(files=files, labels=("cat", "dög"), tokenizer=None, processor=None)
 
-    def convert(source, calibration, *, progress, **asked):
+    def convert(source, calibration, *, progress, sweep, ablation, **asked):
         engine.asked.append(asked | {"calibration": calibration})
         progress("calibrate", 1, 1, "1 sample")
         if engine.fail:
             raise engine.fail
         apart = ("evaluation", "metric", "finetune_data")
         settings = {name: value for name, value in asked.items() if name not in apart}
-        return FakeModel(), made_report(settings, **engine.changes)
-
-    def convert_sweep(source, calibration, *, timesteps, reported, ablation, progress, **asked):
-        assert reported == 4
         rows = tuple(Trial(f"T = {T}", {"timesteps": T}, Score(value=0.9 + T / 100, **SCORE), None, None, T / 2, 9 + T)
-                     for T in timesteps)
+                     for T in sweep)
         cut = (Trial("softmax exact", {"normaliser": "exact"}, Score(value=0.97, **SCORE), None, None, 1.8, 13),)
-        return made_report({"timesteps": 4}, sweep=rows, ablation=cut if ablation else ())
+        trials = {"sweep": rows, "ablation": cut if ablation else ()}
+        return FakeModel(), made_report(settings, **trials | engine.changes)
 
     package = importlib.import_module("neuromorphic.convert")
     monkeypatch.setattr(package, "convert", convert, raising=False)
-    monkeypatch.setattr(package, "convert_sweep", convert_sweep, raising=False)
     monkeypatch.setattr(importlib.import_module("neuromorphic.convert.sources"), "open_source", open_source)
     monkeypatch.chdir(tmp_path)
     return engine
@@ -148,11 +144,9 @@ class TestWhatIsMade:
         assert ("Separate conversions" in outcome.out) == bool(sweep)
         assert ("normaliser exact" in outcome.out) == bool(ablation)
 
-    def test_rows_beside_a_fine_tuned_model_are_called_training_free(self, spikeattn, engine):
-        engine.changes = {"provenance": "distilled for 20 steps"}
-        outcome = spikeattn(*WORDS, "--sweep", "--finetune", 20)
-        assert outcome.code == 0 and "fine-tuned" in outcome.out.splitlines()[0]
-        assert "Their rows are training-free, the model of this report is not" in outcome.out
+    def test_a_sweep_is_one_conversion_of_one_calibration(self, spikeattn, engine):
+        assert spikeattn(*WORDS, "--sweep", "--ablation").code == 0
+        assert len(engine.asked) == len(engine.opened) == 1
 
     def test_the_same_advice_is_printed_once(self, spikeattn, engine):
         engine.changes = {"warnings": tuple(Warning(f"layer.{i}", "outlier", "Raise --floor.") for i in range(3))}

@@ -103,6 +103,18 @@ def test_plain_lines_and_spread_limit(tmp_path):
     assert text(lines).sha256 != text(lines, limit=5).sha256 == text(["x" * i for i in (1, 3, 5, 7, 9)]).sha256
 
 
+def test_a_directory_is_no_text(tmp_path):
+    with pytest.raises(ValueError, match="text must be a .txt, .csv, .tsv or .jsonl file, got a directory"):
+        read_text_rows(tmp_path)
+
+
+def test_line_ends_are_no_text(tmp_path):
+    (tmp_path / "blank.txt").write_text("\n\n  \n")
+    with pytest.raises(ValueError, match="blank.txt: the data must not be empty, got no samples"):
+        open_data(tmp_path / "blank.txt", "text", tokenizer=lambda text, **_: {"input_ids": list(map(ord, text))},
+                  chunk=4)
+
+
 def test_pieces_of_one_text(tmp_path):
     """Eleven letters in pieces of five: the single last one predicts nothing."""
     data = text(write(tmp_path / "a.txt", "abcdefghijk"), chunk=5)
@@ -174,6 +186,25 @@ def test_folders_by_the_models_names(folders):
         open_data(folders, "pictures", classes=["dog", "bird"])
     with pytest.raises(ValueError, match="at most 1 folders, one a class, got 2"):
         open_data(folders, "pictures", classes=1)
+
+
+def test_folders_by_number(tmp_path):
+    """As text, 10 stands before 2."""
+    Image = pytest.importorskip("PIL.Image")
+    for name in ("0", "2", "10"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (4, 5), (int(name), 0, 0)).save(tmp_path / name / "one.png")
+    data = open_data(tmp_path, "pictures")
+    assert [round(255 * float(x[0, 0, 0])) for x in next(iter(data)).inputs["pixels"]] == data.labels.tolist()
+    assert sorted(data.labels.tolist()) == [0, 2, 10]
+    with pytest.raises(ValueError, match="labels must be classes of the model, 0 to 9, got 0 to 10"):
+        open_data(tmp_path, "pictures", classes=10)
+
+
+def test_pairs_to_be_read_together_are_refused(tmp_path):
+    (tmp_path / "pairs.csv").write_text("sentence1,sentence2,label\na,b,1\n")
+    with pytest.raises(ValueError, match="pairs must have a score, got 'label' alone"):
+        read_text_rows(tmp_path / "pairs.csv")
 
 
 def test_processors(folders):

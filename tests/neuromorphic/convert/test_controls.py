@@ -294,8 +294,18 @@ def test_outlier_channels_are_named_where_they_share_a_range():
     x = X.clone()
     x[..., 5] *= 1000
     model = nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 4)).eval()
-    assert not found(convert(model, x, timesteps=4)[1], "median channel")
-    assert found(convert(model, x, timesteps=4, per_channel=False)[1], "median channel") == ["tokens"]
+    assert not found(convert(model, x, timesteps=4)[1], "share a range")
+    assert found(convert(model, x, timesteps=4, per_channel=False)[1], "share a range") == ["tokens"]
+
+
+def test_outlier_channels_are_named_where_they_raise_the_floor_of_the_others():
+    x = X.clone()
+    x[..., 5] *= 1000
+    model = nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 4)).eval()
+    _, report = convert(model, x, timesteps=4)
+    assert found(report, "raise the floor above") == ["tokens"]
+    assert not found(convert(model, x, timesteps=4, floor=0.0)[1], "raise the floor")
+    assert not found(convert(model, X, timesteps=4)[1], "raise the floor")
 
 
 def test_saturation_is_named_per_site():

@@ -195,6 +195,20 @@ def test_a_sweep_is_a_table_of_conversions(vit):
     assert report.difference.low <= report.difference.value <= report.difference.high
 
 
+def test_one_pass_over_the_calibration_data_serves_a_sweep(vit):
+    told = []
+    convert(vit, PICTURES, timesteps=4, evaluation=(PICTURES[:8], torch.arange(8)), sweep=(2, 3), ablation=True,
+            progress=lambda what, done, total: told.append(what) if done == total else None)
+    assert told.count("calibrate") == told.count("evaluate the ANN") == 1 and "evaluate T = 3" in told
+
+
+def test_rows_beside_a_fine_tuned_model_are_called_training_free(vit):
+    data = {"evaluation": (PICTURES[:8], torch.arange(8)), "sweep": (2,), "timesteps": 2}
+    _, tuned = convert(vit, PICTURES[8:], finetune=1, **data)
+    assert [warning.where for warning in tuned.warnings].count("sweep and ablation") == 1
+    assert "sweep and ablation" not in [warning.where for warning in convert(vit, PICTURES[8:], **data)[1].warnings]
+
+
 @pytest.mark.parametrize("coding", ["rate", "st_bif"])
 @torch.no_grad()
 def test_equal_weights_may_be_read_at_any_time(vit, coding):

@@ -117,6 +117,7 @@ FAMILIES = {  # name: (build, data, coding layers in series)
     "cat, qv": (lambda: cat("qv"), grey, 5), "cat, qkv": (lambda: cat("qkv"), grey, 5),
     "chain of convolutions": (convolutions, pictures, 1), "chain on features": (features, plain, 2),
 }  # fmt: skip
+EXPORTED = ("ViTForImageClassification", "GPT2LMHeadModel", "sentence, mean")  # each stem once, in every run
 TIMM_FORMS = {
     "class token": {}, "mean": {"global_pool": "avg", "init_values": 0.1},
     "registers": {"reg_tokens": 2, "pre_norm": True}, "all tokens": {"global_pool": "", "class_token": False},
@@ -202,6 +203,18 @@ def test_it_comes_back_from_disk(name, tmp_path):
     snn.save_pretrained(tmp_path / "snn")
     inputs = some(FAMILIES[name][1]())
     assert torch.equal(spikeattn.from_pretrained(tmp_path / "snn")(inputs), snn(inputs))
+
+
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=() if name in EXPORTED else pytest.mark.slow) for name in FAMILIES])
+@torch.no_grad()
+def test_it_exports_with_any_batch(name):
+    snn, _ = converted(name, 1)
+    inputs = FAMILIES[name][1]()
+    dynamic = {"x": {key: {0: torch.export.Dim("batch", min=1, max=64)} for key in inputs}}
+    program = torch.export.export(snn, (some(inputs, 3),), dynamic_shapes=dynamic).module()
+    for n in (1, 4):
+        assert torch.equal(program(some(inputs, n)), snn(some(inputs, n)))
 
 
 @pytest.mark.parametrize("form", TIMM_FORMS)

@@ -150,6 +150,13 @@ def timm_file(timm, path, **options):
     return model
 
 
+def test_a_converted_model_keeps_how_timm_prepares_its_pictures(tmp_path):
+    spikeattn.create_model("vit_tiny").save_pretrained(tmp_path)
+    preparation = Preparation(8, mean=(0.1, 0.2, 0.3), std=(0.5, 0.4, 0.3), crop=0.9, mode="bilinear")
+    preparation.save_pretrained(tmp_path)
+    assert open_source(tmp_path).processor == preparation
+
+
 def test_a_timm_directory(timm, tmp_path):
     model = timm_file(timm, tmp_path, img_size=32, num_classes=3)
     (tmp_path / "config.json").write_text(json.dumps({
