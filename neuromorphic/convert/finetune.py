@@ -9,7 +9,7 @@
     2nd half     L = 1 - cos(y, y_ann) of embeddings
                  L = KL(softmax y_ann, softmax y) + |y - y_ann|^2 / |y_ann|^2 of logits
     kept         of the states after 0, 1/8, ... 8/8 of the steps the one of least L (2nd half) on samples held out,
-                 every fifth; where that is the first, nothing helped and the network stays training-free
+                 a fifth and at most 256; where that is the first, nothing helped, the network stays training-free
 
 Adam; matrices are frozen unless asked otherwise. The integer network is built from what comes out as it is from a
 calibrated network, so spikes and code words still agree in every bit. A network made so is no longer training-free,
@@ -43,7 +43,7 @@ VECTOR_RATE = 2e-3  # of gains and biases
 WEIGHT_RATE = 3e-4  # of matrices, where they are tuned
 WARM = 0.05  # of the steps, in which the rates grow
 HIDDEN_SHARE = 0.5  # of the steps learn from hidden states, the rest from the output
-HELD, MOST_HELD = 5, 256  # every fifth sample is held out, but not more than this
+HELD, MOST_HELD = 5, 256  # every fifth sample is held out, or fewer: not more than 256
 CHECKS = 8  # times that the samples held out are looked at
 MOST_SHARED = 0.5  # of the samples; data that overlaps more with the evaluation data is refused
 
