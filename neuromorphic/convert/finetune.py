@@ -1,21 +1,27 @@
-"""Fine-tuning: the steps of the codes are learned from the ANN itself, on data without labels.
+"""Fine-tuning: scales and thresholds are learned from the ANN itself, on data without labels.
 
-    teacher     the adapted ANN
-    student     the same network with its coded values on their grids (fake_quantised.py)
-    1st half    L = mean over residual sums of |h - h_ann|^2 / |h_ann - mean h_ann|^2
-    2nd half    L = 1 - cos(y, y_ann) of embeddings;  KL(softmax y_ann, softmax y) + |y - y_ann|^2 / var of logits
+    teacher      the adapted ANN
+    student      the same network with its coded values on their grids (fake_quantised.py)
+    scales       steps of the codes, gains of the norms
+    thresholds   biases of products and norms: a bias in front of a coding layer moves its thresholds, one behind it
+                 takes back what its rounding adds on average
+    1st half     L = mean over residual sums of |h - h_ann|^2 / |h_ann - mean h_ann|^2
+    2nd half     L = 1 - cos(y, y_ann) of embeddings
+                 L = KL(softmax y_ann, softmax y) + |y - y_ann|^2 / |y_ann|^2 of logits
+    kept         of the states after 0, 1/8, ... 8/8 of the steps the one of least L (2nd half) on samples held out,
+                 a fifth and at most 256; where that is the first, nothing helped, the network stays training-free
 
-Adam, weights frozen unless asked otherwise. What comes out are clip ranges: the integer network is built from them as
-it is from calibrated ones, so spikes and code words still agree in every bit. A network made so is no longer
-training-free, and its record says so.
+Adam; matrices are frozen unless asked otherwise. The integer network is built from what comes out as it is from a
+calibrated network, so spikes and code words still agree in every bit. A network made so is no longer training-free,
+and its record says so.
 
 Source: distillation, Hinton, Vinyals and Dean 2015 (temperature 1).
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -33,92 +39,118 @@ from neuromorphic.convert.settings import Settings
 from spikeattn.converted import Graph
 
 RATE = 0.03  # of log2(step), at the beginning
-WEIGHT_RATE = 1e-4  # of weights and biases, where they are tuned
+VECTOR_RATE = 2e-3  # of gains and biases
+WEIGHT_RATE = 3e-4  # of matrices, where they are tuned
+WARM = 0.05  # of the steps, in which the rates grow
 HIDDEN_SHARE = 0.5  # of the steps learn from hidden states, the rest from the output
+HELD, MOST_HELD = 5, 256  # every fifth sample is held out, or fewer: not more than 256
+CHECKS = 8  # times that the samples held out are looked at
 MOST_SHARED = 0.5  # of the samples; data that overlaps more with the evaluation data is refused
 
 
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """What was learned. ranges: of the coded wires. graph, statistics: where the weights were tuned as well.
+    """What was learned. ranges: of the coded wires. graph: the network with its learned gains and biases (and matrices,
+    with `weights`), statistics: of its values. All three are empty where nothing helped.
 
-    source, sha256, samples: of the data. shared: how many of its samples are among the evaluation data, too, and were
-    left out. rates: of learning, of the scales and of the weights, at the first step.
+    kept: the step whose state was kept, 0 where nothing helped. source, sha256, samples: of the data. shared: how many
+    of its samples are among the evaluation data, too, and were left out. rates: of steps, vectors and matrices.
     losses: mean of the first and the last tenth of each half, {"hidden": (first, last), "output": (first, last)}.
+    held_out: (samples, their loss before, their loss in the state that was kept).
     """
 
     ranges: dict[str, ClipRange]
     steps: int
+    kept: int
+    weights: bool
     seed: int
     source: str
     sha256: str
     samples: int
     shared: int
-    rates: tuple[float, float] = (RATE, WEIGHT_RATE)
-    graph: Graph | None = None
-    statistics: Statistics | None = None
-    losses: dict[str, tuple[float, float]] = field(default_factory=dict)
+    rates: tuple[float, float, float]
+    graph: Graph | None
+    statistics: Statistics | None
+    losses: dict[str, tuple[float, float]]
+    held_out: tuple[int, float, float]
     seconds: float = 0.0
 
     @property
     def provenance(self) -> str:
-        what = "scales" if self.graph is None else "scales and weights"
+        if not self.kept:
+            return "training-free"
+        what = "scales, thresholds and weights" if self.weights else "scales and thresholds"
         return f"fine-tuned: {self.steps} steps of distillation of {what} on {self.source} (sha256 {self.sha256})"
 
     def record(self) -> dict[str, Any]:
         """As plain data."""
-        return {"steps": self.steps, "seed": self.seed, "rate": self.rates[0],
-                "weight_rate": None if self.graph is None else self.rates[1], "source": self.source,
-                "sha256": self.sha256, "samples": self.samples, "shared": self.shared,
-                "losses": {name: list(ends) for name, ends in self.losses.items()}}
+        samples, before, after = self.held_out
+        outcome = "helped" if self.kept else "did not help, kept the calibrated ranges"
+        return {"steps": self.steps, "kept": self.kept, "outcome": outcome, "seed": self.seed, "rate": self.rates[0],
+                "vector_rate": self.rates[1], "weight_rate": self.rates[2] if self.weights else None,
+                "source": self.source, "sha256": self.sha256, "samples": self.samples, "shared": self.shared,
+                "losses": {name: list(ends) for name, ends in self.losses.items()},
+                "held_out": {"samples": samples, "before": before, "after": after}}
 
 
 def finetune(prepared: Prepared, settings: Settings, steps: int, data: Any = None, *, weights: bool = False,
-             seed: int = 0, rate: float = RATE, weight_rate: float = WEIGHT_RATE, batch_size: int = 32,
-             progress: Progress = silent) -> Tuned:
-    """Ranges for `build`, learned in so many steps of one batch each.
+             seed: int = 0, rate: float = RATE, vector_rate: float = VECTOR_RATE, weight_rate: float = WEIGHT_RATE,
+             batch_size: int = 32, progress: Progress = silent) -> Tuned:
+    """What `build` needs for a tuned network, learned in so many steps of one batch each.
 
-    data: without labels, of the kind that the network takes; None is the calibration data. weights: tune weights and
-    biases, too. seed: of the order of the batches, the only thing that is drawn.
+    data: without labels, of the kind that the network takes; None is the calibration data. weights: tune matrices,
+    too. seed: of the order of the batches, the only thing that is drawn.
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ValueError(f"finetune: steps must be a whole number from 1 up, got {steps!r}. 200 is a short tuning.")
     chosen = prepared.calibration if data is None else data_reader(prepared.source, prepared.adapted, batch_size)(data)
     rows = _unseen(chosen, prepared.evaluation)
-    shared = chosen.items - sum(int(some.sum()) for some in rows)
+    learned, held = _split(rows)
     begun = time.perf_counter()
     with torch.no_grad():
         builder = quantise(prepared.graph, prepared.statistics, settings)
     student = FakeQuantised(prepared.graph, builder)
-    batches, rates = _batches(chosen, rows, seed), (rate, weight_rate)
-    losses = _learn(student, prepared.graph, batches, steps, weights, rates, progress)
-    graph = statistics = None
-    if weights:
+    rates = (rate, vector_rate, weight_rate)
+    losses, judged = _learn(student, prepared.graph, _groups(student, rates, weights), steps,
+                            _batches(chosen, learned, seed), lambda: _judge(student, prepared.graph, chosen, held),
+                            progress)
+    kept = min(judged, key=judged.get)  # the first of equals
+    ranges, graph, statistics = {}, None, None
+    if kept:
         names = list(prepared.statistics.sites)
         statistics = calibrate(student, prepared.calibration, names)  # before the steps are read: values have moved
-        graph = Graph(student.inputs, student.wires, student.output)
-    return Tuned(student.ranges(), steps, seed, chosen.source, chosen.sha256, chosen.items, shared, rates, graph,
-                 statistics, losses, time.perf_counter() - begun)
+        ranges, graph = student.ranges(), Graph(student.inputs, student.wires, student.output)
+    return Tuned(ranges, steps, kept, weights, seed, chosen.source, chosen.sha256, chosen.items,
+                 chosen.items - _count(rows), rates, graph, statistics, losses, (_count(held), judged[0], judged[kept]),
+                 time.perf_counter() - begun)
+
+
+def _groups(student: FakeQuantised, rates: tuple[float, float, float], weights: bool) -> list[dict[str, Any]]:
+    """What is learned, and how fast. Stem and read-out stay as they are."""
+    inner = [parameter for wire in student.wires for parameter in wire.layer.parameters()
+             if not getattr(wire.layer, "stem", False) and not getattr(wire.layer, "readout", False)]
+    vectors = [parameter for parameter in inner if parameter.ndim == 1]
+    matrices = [parameter for parameter in inner if parameter.ndim > 1 and weights]
+    found = zip((list(student.steps), vectors, matrices), rates, strict=True)
+    return [{"params": parameters, "lr": rate} for parameters, rate in found if parameters]
 
 
 @torch.enable_grad()
-def _learn(student: FakeQuantised, teacher: Graph, batches: Iterator[dict[str, Tensor]], steps: int, weights: bool,
-           rates: tuple[float, float], progress: Progress) -> dict[str, tuple[float, float]]:
-    groups = [{"params": list(student.steps), "lr": rates[0]}]
-    if weights:
-        groups.append({"params": _weights(student), "lr": rates[1]})
-    student.requires_grad_(False)
-    for group in groups:
-        for parameter in group["params"]:
-            parameter.requires_grad_(True)
+def _learn(student: FakeQuantised, teacher: Graph, groups: list[dict[str, Any]], steps: int,
+           batches: Iterator[dict[str, Tensor]], judge: Callable[[], float], progress: Progress,
+           ) -> tuple[dict[str, tuple[float, float]], dict[int, float]]:
+    """(losses of the halves, {step: what judge() said after it}); the student is left in the state of the least."""
+    learned = [parameter for group in groups for parameter in group["params"]]
+    for parameter in learned:
+        parameter.requires_grad_(True)
     optimiser = torch.optim.Adam(groups)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda done: (1 + math.cos(math.pi * done / steps)) / 2)
-    hidden, watched = math.ceil(HIDDEN_SHARE * steps), _watched(student)
-    wanted = _logits if isinstance(student[student.output], nn.Linear) else _embedding
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda done: (
+        min(1.0, (done + 1) / (WARM * steps)) * (1 + math.cos(math.pi * done / steps)) / 2))
+    hidden, checks = math.ceil(HIDDEN_SHARE * steps), {-(-steps * part // CHECKS) for part in range(1, CHECKS + 1)}
     found: list[float] = []
-    for done, inputs in zip(range(steps), batches, strict=False):
-        loss = (_hidden(student, teacher, inputs, watched) if done < hidden else
-                _output(student, teacher, inputs, wanted))
+    judged, best = {0: judge()}, [parameter.detach().clone() for parameter in learned]
+    for done, inputs in zip(range(1, steps + 1), batches, strict=False):
+        loss = (_hidden if done <= hidden else _output)(student, teacher, inputs)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -126,35 +158,46 @@ def _learn(student: FakeQuantised, teacher: Graph, batches: Iterator[dict[str, T
         found.append(float(loss.detach()))
         if not math.isfinite(found[-1]):
             raise ValueError(f"finetune: the loss must be finite, got {found[-1]} at step {done}. Lower the rate.")
-        progress("fine-tune", done + 1, steps)
+        if done in checks:
+            least, judged[done] = min(judged.values()), judge()
+            best = [parameter.detach().clone() for parameter in learned] if judged[done] < least else best
+        progress("fine-tune", done, steps)
     student.requires_grad_(False)
-    return {name: _ends(part) for name, part in (("hidden", found[:hidden]), ("output", found[hidden:])) if part}
+    for parameter, value in zip(learned, best, strict=True):
+        parameter.copy_(value)
+    halves = {"hidden": found[:hidden], "output": found[hidden:]}
+    return {name: _ends(part) for name, part in halves.items() if part}, judged
+
+
+@torch.no_grad()
+def _judge(student: Graph, teacher: Graph, data: Data, held: list[Tensor]) -> float:
+    """Loss of the output on the samples that are held out, mean over them."""
+    losses = [(float(_output(student, teacher, inputs)), int(rows.sum())) for inputs, rows in _masked(data, held)]
+    return sum(loss * count for loss, count in losses) / _count(held)
 
 
 def _batches(data: Data, rows: list[Tensor], seed: int) -> Iterator[dict[str, Tensor]]:
     """Those rows of the batches, all batches in a new order in every pass, for ever."""
     generator = torch.Generator().manual_seed(seed)
-    starts = (0, *data.cuts)
     while True:
-        for place in torch.randperm(len(data.cuts), generator=generator).tolist():
-            if rows[place].any():
-                inputs = data.collate(data.order[starts[place]:starts[place + 1]].tolist())
-                yield {name: value[rows[place]] for name, value in inputs.items()}
+        order = torch.randperm(len(rows), generator=generator).tolist()
+        yield from (inputs for inputs, _ in _masked(data, rows, order))
 
 
-def _weights(student: FakeQuantised) -> list[nn.Parameter]:
-    """Parameters between the declared stem and the declared read-out."""
-    return [parameter for wire in student.wires for parameter in wire.layer.parameters()
-            if not getattr(wire.layer, "stem", False) and not getattr(wire.layer, "readout", False)]
+def _masked(data: Data, rows: list[Tensor], order: Sequence[int] | None = None,
+            ) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+    """The batches of which there are rows, without the others, in that order."""
+    starts = (0, *data.cuts)
+    for place in range(len(rows)) if order is None else order:
+        if rows[place].any():
+            inputs = data.collate(data.order[starts[place]:starts[place + 1]].tolist())
+            yield {name: value[rows[place]] for name, value in inputs.items()}, rows[place]
 
 
-def _watched(student: FakeQuantised) -> tuple[str, ...]:
-    """Where hidden states are compared: residual sums, or coded values where there are none."""
-    sums = tuple(wire.name for wire in student.wires if isinstance(wire.layer, Add))
-    return sums or tuple(name for name in student.sites if name not in student.inputs) or (student.output,)
-
-
-def _hidden(student: Graph, teacher: Graph, inputs: dict[str, Tensor], watched: tuple[str, ...]) -> Tensor:
+def _hidden(student: FakeQuantised, teacher: Graph, inputs: dict[str, Tensor]) -> Tensor:
+    """Residual sums are compared, or coded values where there are none."""
+    sums = [wire.name for wire in student.wires if isinstance(wire.layer, Add)]
+    watched = sums or [name for name in student.sites if name not in student.inputs] or [student.output]
     expected: dict[str, Tensor] = {}
     got: dict[str, Tensor] = {}
     with torch.no_grad():
@@ -164,11 +207,12 @@ def _hidden(student: Graph, teacher: Graph, inputs: dict[str, Tensor], watched: 
     return torch.stack([_relative(_real(got[name], mask), _real(expected[name], mask)) for name in watched]).mean()
 
 
-def _output(student: Graph, teacher: Graph, inputs: dict[str, Tensor], wanted: Callable) -> Tensor:
+def _output(student: FakeQuantised, teacher: Graph, inputs: dict[str, Tensor]) -> Tensor:
     mask = inputs.get("attention_mask")
     with torch.no_grad():
-        expected = teacher(inputs)
-    return wanted(_real(student(inputs), mask), _real(expected, mask))
+        expected = _real(teacher(inputs), mask)
+    loss = _logits if isinstance(student[student.output], nn.Linear) else _embedding
+    return loss(_real(student(inputs), mask), expected)
 
 
 def _real(x: Tensor, mask: Tensor | None) -> Tensor:
@@ -188,7 +232,7 @@ def _embedding(y: Tensor, target: Tensor) -> Tensor:
 
 def _logits(y: Tensor, target: Tensor) -> Tensor:
     divergence = functional.kl_div(y.log_softmax(-1), target.log_softmax(-1), reduction="batchmean", log_target=True)
-    return divergence + _relative(y, target)
+    return divergence + (y - target).square().sum() / target.square().sum().clamp(min=1e-12)
 
 
 def _unseen(data: Data, evaluation: Data | None) -> list[Tensor]:
@@ -196,11 +240,30 @@ def _unseen(data: Data, evaluation: Data | None) -> list[Tensor]:
     known = set() if evaluation is None else {
         digest for batch in evaluation for digest in sample_digests(batch.inputs)}
     found = [torch.tensor([digest not in known for digest in sample_digests(batch.inputs)]) for batch in data]
-    shared = data.items - sum(int(rows.sum()) for rows in found)
+    shared = data.items - _count(found)
     if evaluation is not None and (data.sha256 == evaluation.sha256 or shared > MOST_SHARED * data.items):
         raise ValueError(f"finetune: the data must not be the evaluation data, got {data.source} of which {shared} of "
                          f"{data.items} samples are in {evaluation.source}. Tune on other data.")
     return found
+
+
+def _split(rows: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Samples to learn from, and evenly spread ones that are held out.
+
+    >>> [part[0].long().tolist() for part in _split([torch.tensor([True, False, True, True, True, True, True])])]
+    [[1, 0, 1, 0, 1, 1, 1], [0, 0, 0, 1, 0, 0, 0]]
+    """
+    count = _count(rows)
+    if count < HELD:
+        raise ValueError(f"finetune: there must be at least {HELD} samples to learn from, got {count}. Give more data.")
+    every = max(HELD, -(-count // MOST_HELD))
+    place = torch.cat(rows).cumsum(0).split([len(some) for some in rows])  # 1, 2, ... among those that may be used
+    held = [some & (at % every == (every + 1) // 2) for some, at in zip(rows, place, strict=True)]
+    return [some & ~out for some, out in zip(rows, held, strict=True)], held
+
+
+def _count(rows: list[Tensor]) -> int:
+    return sum(int(some.sum()) for some in rows)
 
 
 def _ends(losses: list[float]) -> tuple[float, float]:

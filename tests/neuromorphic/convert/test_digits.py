@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from neuromorphic.convert.build import build
+from neuromorphic.convert.finetune import finetune
 from neuromorphic.convert.metrics import fidelity
 from neuromorphic.convert.prepare import Prepared, evaluate, prepare
 from neuromorphic.convert.settings import Settings
@@ -48,6 +49,15 @@ def test_it_agrees_with_its_ann(digits, settings, drop, agreement):
 def test_rate_of_two_steps_must_fail(digits):
     drop, _ = drop_and_agreement(digits, timesteps=2, coding="rate", per_channel=False, **EXACT)
     assert digits.ann.value - drop < 0.9
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_two_steps_agree_more_with_the_ann_once_they_are_tuned(digits, weights):
+    settings = Settings(timesteps=2)
+    tuned = finetune(digits, settings, 150, weights=weights)
+    free, after = (fidelity(digits.ann, evaluate(digits, build(digits, settings, some).model.codes, "SNN")).mean
+                   for some in (None, tuned))
+    assert tuned.kept and 1 - after < 0.8 * (1 - free)
 
 
 @torch.no_grad()

@@ -65,6 +65,56 @@ def test_it_helps_at_two_steps(prepared, weights):
     assert error(prepared, settings, tuned) < 0.87 * error(prepared, settings)
     first, last = tuned.losses["hidden"]
     assert last < 0.9 * first
+    samples, before, after = tuned.held_out
+    assert tuned.kept and samples == 13 and after < 0.9 * before
+
+
+@pytest.mark.parametrize("weights", [False, True])
+@torch.no_grad()
+def test_where_nothing_helps_the_network_stays_training_free(prepared, weights):
+    settings, x = Settings(timesteps=2), features(1)
+    tuned = finetune(prepared, settings, 6, weights=weights, rate=3.0, vector_rate=3.0, weight_rate=3.0)
+    assert tuned.kept == 0 and tuned.held_out[1] == tuned.held_out[2] and not tuned.ranges and tuned.graph is None
+    built = build(prepared, settings, tuned).model
+    assert torch.equal(built.codes(x), build(prepared, settings).model.codes(x))
+    assert built.config.provenance == "training-free"
+    assert built.config.settings["finetune"]["outcome"] == "did not help, kept the calibrated ranges"
+
+
+def test_the_best_state_is_kept(prepared, monkeypatch):
+    losses, seen = iter([5.0, 4.0, 2.0, 3.0, 2.0, 6.0, 7.0, 8.0, 9.0]), []
+
+    def judge(student, *_):
+        seen.append({name: value.clone() for name, value in student.state_dict().items()})
+        return next(losses)
+
+    monkeypatch.setattr("neuromorphic.convert.finetune._judge", judge)
+    tuned = finetune(prepared, Settings(timesteps=2), 16)
+    assert tuned.kept == 4 and tuned.held_out[1:] == (5.0, 2.0) and len(seen) == 9
+    found = tuned.graph.state_dict()
+    assert all(torch.equal(value, seen[2][name]) for name, value in found.items())
+    assert any(not torch.equal(value, seen[4][name]) for name, value in found.items())
+
+
+def test_no_gradient_sees_the_samples_held_out(prepared, monkeypatch):
+    judged = iter([2.0, 1.0] * 3)
+    monkeypatch.setattr("neuromorphic.convert.finetune._judge", lambda *_: next(judged))
+    data = features(2, 40)
+    held = torch.zeros(40, dtype=torch.bool)
+    held[2::5] = True  # every fifth
+    others, fewer = torch.where(held[:, None, None], features(5, 40), data), data.clone()
+    fewer[0] = features(5, 40)[0]
+    first, second, third = (finetune(prepared, Settings(timesteps=2), 1, some) for some in (data, others, fewer))
+    assert all(torch.equal(first.ranges[name].values, second.ranges[name].values) for name in first.ranges)
+    assert any(not torch.equal(first.ranges[name].values, third.ranges[name].values) for name in first.ranges)
+
+
+@torch.no_grad()
+def test_scales_and_thresholds_leave_matrices_stem_and_readout_alone(prepared):
+    before = prepared.graph.state_dict()
+    after = finetune(prepared, Settings(timesteps=2), 20).graph.state_dict()
+    moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert moved == {name for name, value in before.items() if value.ndim == 1 and not name.startswith("head")}
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -134,7 +184,9 @@ def test_ranges_keep_their_groups(prepared, per_channel):
 
 @pytest.mark.parametrize("coding", sorted(CODINGS))
 @torch.no_grad()
-def test_spikes_and_code_words_of_a_tuned_network_give_the_same_bits(coding):
+def test_spikes_and_code_words_of_a_tuned_network_give_the_same_bits(coding, monkeypatch):
+    judged = iter([2.0, 1.0, 1.0, 1.0])  # the first step is kept, whether it helped or not
+    monkeypatch.setattr("neuromorphic.convert.finetune._judge", lambda *_: next(judged))
     torch.manual_seed(1)
     pictures = torch.rand(32, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     vit = create_model("vit_tiny").eval()
@@ -168,7 +220,7 @@ def test_the_record_says_what_was_done(tmp_path):
     record = report.settings["finetune"]
     assert record["steps"] == 2 and record["samples"] == 64 and record["weight_rate"] is None and record["shared"] == 0
     where = f"Tensor in memory (sha256 {record['sha256']})"
-    assert report.provenance == f"fine-tuned: 2 steps of distillation of scales on {where}"
+    assert report.provenance == f"fine-tuned: 2 steps of distillation of scales and thresholds on {where}"
     assert record["sha256"] != report.calibration["sha256"] and report.seconds["finetune"] > 0
     assert json.loads(json.dumps(report.settings)) == report.settings
     snn.save_pretrained(tmp_path / "snn")
@@ -202,6 +254,11 @@ def test_samples_of_the_evaluation_data_are_left_out():
     first, second = (finetune(known, settings, 1, data).ranges for data in (mixed[:2], alone))
     assert all(torch.equal(first[name].values, second[name].values) for name in first)
     assert finetune(known, settings, 4, mixed).shared == 16
+
+
+def test_too_few_samples_are_refused(prepared):
+    with pytest.raises(ValueError, match="at least 5 samples to learn from, got 4"):
+        finetune(prepared, Settings(timesteps=2), 1, features(2, 4))
 
 
 @pytest.mark.parametrize("steps", [0, -3, 2.0, True])
