@@ -106,9 +106,9 @@ class Facts:
         """Nothing is known about its storage: it was made before we listened, or where we cannot."""
         return self.of(tensor) is NOTHING and tensor.layout is torch.strided
 
-    def unknown_inputs(self, run: Run) -> list[Tensor]:
-        return [tensor for address, tensor in zip(run.addresses, run.inputs, strict=True)
-                if self._storages[address] is NOTHING and address is not None]  # fmt: skip
+    def known(self, run: Run) -> list[Storage]:
+        """What is known of the inputs of an operation."""
+        return [self._storages[address] for address in run.addresses]
 
     def source(self, run: Run) -> tuple:
         """The memory that an operation read, weights apart."""
@@ -171,9 +171,8 @@ class Facts:
     def _timed(self, found: Storage, tensor: Tensor) -> bool:
         return len(found.timed) > 0 and _view(tensor) in found.timed
 
-    def settle(self, run: Run) -> bool:
+    def settle(self, run: Run, known: Sequence[Storage]) -> bool:
         """Carry the facts over one operation that has just run; True where its result is constant."""
-        known = [self._storages[address] for address in run.addresses]
         if run.operation.view and known:
             timed = [run.inputs[0]] if self._timed(known[0], run.inputs[0]) else []
             if known[0] is not NOTHING and (timed or run.name in REPEATS):
@@ -188,12 +187,15 @@ class Facts:
                     self.declare(tensor, **FORGOTTEN)
         biased = run.name == "aten::add" and self._adds_bias(known)
         for out in run.outputs:
-            if address_of(out) not in run.addresses:
+            address = address_of(out)
+            if address in run.addresses:
+                found = self._storages[address]
+            else:
                 found = self.note(out, constant=constant, **(_shared(known) if run.name in COPIES else {}))
                 if run.name == "aten::clone" and known[0].seen:
                     found.seen.update(self._copied(run.inputs[0], out))
-            if biased:
-                self.declare(out, affine=True)
+            if biased and found is not NOTHING:
+                found.affine = True
             if self._runs_over_time(run, timed, out):
                 self.note_time(out)
         return constant
@@ -207,11 +209,11 @@ class Facts:
         moving = [found for found in known if not found.constant]
         return len(moving) == 1 and moving[0].affine
 
-    def biased(self, run: Run) -> int | None:
+    def biased(self, run: Run, known: Sequence[Storage]) -> int | None:
         """Index of the product to whose sums a constant is being added, as a linear layer does with its bias."""
         if run.name != "aten::add" or len(run.inputs) != 2 or run.named["alpha"] != 1:
             return None
-        first, second = (self._storages[address] for address in run.addresses)
+        first, second = known
         return first.product if second.constant else second.product if first.constant else None
 
     def _copied(self, source: Tensor, copy: Tensor) -> dict[tuple, Seen]:

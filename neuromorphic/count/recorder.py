@@ -6,18 +6,18 @@ stands in place of the operations that its code runs; products with weights are 
 
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from neuromorphic.count import COUNTERS, FREE, conv, matmul
 from neuromorphic.count.call import Call
-from neuromorphic.count.facts import Facts
+from neuromorphic.count.facts import NOTHING, Facts
 from neuromorphic.count.foreign import foreign_neuron
 from neuromorphic.count.loops import Visit
 from neuromorphic.count.neuron import declared_cost, emission, neuron_row, per_update
@@ -62,6 +62,7 @@ class Recorder(TorchDispatchMode):
         self._neurons: dict[str, bool] = {}  # by path; whether time is an axis of what they take
         self.touched: dict[tuple[str, str, str], list[int]] = {}  # (state, op, scope): [calls, elements]
         self.calls: Tally = Tally()
+        self._places: dict[int, tuple[str, Region | None]] = {}  # paths of the modules, and what is known of neurons
         self._path: list[str] = [""]
         self._regions: list[Region] = []
 
@@ -89,27 +90,29 @@ class Recorder(TorchDispatchMode):
     @contextmanager
     def listening(self, modules: Iterable[tuple[str, nn.Module]]) -> Iterator[None]:
         """Follow the named modules of a model as they are entered and left."""
-        handles = []
-        try:
-            for name, module in modules:
-                if isinstance(module, torch.jit.ScriptModule):
-                    continue  # cannot be hooked: its operations are counted at the scope around it
-                path = ".".join(part for part in name.split(".") if part != "_orig_mod")
-                region = region_of(module)
-                handles.append(module.register_forward_pre_hook(partial(self._enter, path, region), prepend=True))
-                handles.append(module.register_forward_hook(partial(self._leave, region), always_call=True))
+        self._places = {
+            id(module): (".".join(part for part in name.split(".") if part != "_orig_mod"), region_of(module))
+            for name, module in modules
+            if not isinstance(module, torch.jit.ScriptModule)  # its operations are counted at the scope around it
+        }
+        with ExitStack() as stack:  # two hooks for all modules, for as long as this one runs
+            stack.callback(register_module_forward_pre_hook(self._enter).remove)
+            stack.callback(register_module_forward_hook(self._leave, always_call=True).remove)
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
-    def _enter(self, path: str, region: Region | None, module: nn.Module, args: tuple) -> None:
+    def _enter(self, module: nn.Module, args: tuple) -> None:
+        if id(module) not in self._places:
+            return
+        path, region = self._places[id(module)]
         self._path.append(path)
         self.entered[path] += 1
         if region:
             self._regions.append(region)
 
-    def _leave(self, region: Region | None, module: nn.Module, args: tuple, output: Any) -> None:
+    def _leave(self, module: nn.Module, args: tuple, output: Any) -> None:
+        if id(module) not in self._places:
+            return
+        _, region = self._places[id(module)]
         if region:
             self._regions.pop()
             tensors = tensors_in(output)
@@ -178,9 +181,12 @@ class Recorder(TorchDispatchMode):
 
     def _record(self, run: Run, kept: dict[str, Tensor], out: Any) -> None:
         name, numel = run.name, run.outputs[0].numel() if run.outputs else 0
-        self.strangers(self.facts.unknown_inputs(run))
-        product = self.facts.biased(run)
-        constant = self.facts.settle(run)
+        known = self.facts.known(run)
+        if any([found is NOTHING for found in known]):
+            self.strangers(run.inputs)
+            known = self.facts.known(run)
+        product = self.facts.biased(run, known)
+        constant = self.facts.settle(run, known)
         if product is not None and self.rows[product].scope == self.scope:
             self._touch("counted", name, numel)
             self.rows[product] = replace(self.rows[product], bias=self.rows[product].bias + numel)

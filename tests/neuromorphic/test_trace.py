@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules import module as hooked
 
 from neuromorphic import Ledger, energy, trace
 from spikeattn.neurons import LIF, TernaryLIF
@@ -259,7 +260,26 @@ def test_nothing_is_disturbed(fail):
     assert random.getstate() == states[1] and (np.random.get_state()[1] == states[2]).all()
     assert torch.backends.mha.get_fastpath_enabled() == fast_path and torch.is_grad_enabled() == grad
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    assert not hooked._global_forward_hooks and not hooked._global_forward_pre_hooks
     assert all(p.grad is None and p.requires_grad for p in model.parameters())
+
+
+def test_other_modules_and_hooks_of_the_user_are_left_alone():
+    """A module of another network is no scope of ours; what a hook on a neuron runs is work of the network."""
+
+    class Borrowing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.neuron, self._other = LIF(), [nn.Linear(6, 6, bias=False)]
+
+        def forward(self, x):
+            return self._other[0](self.neuron(x)[0])
+
+    model, doubled = Borrowing(), []
+    model.neuron.register_forward_hook(lambda module, args, out: doubled.append(out[0].exp()))
+    ledger = trace(model, torch.full((1, 2, 6), 3.0), timesteps=1, batch_axis=1)
+    assert [(row.scope, row.op) for row in ledger.rows] == [("neuron", "neuron"), ("", "elementwise"), ("", "matmul")]
+    assert len(doubled) == 1 and ledger.emissions[0].positive == (12,)
 
 
 def test_a_scripted_module_is_counted_like_the_eager_one():
