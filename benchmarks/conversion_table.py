@@ -111,8 +111,17 @@ def shift(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def biases(result: dict[str, Any]) -> str:
+    lines = ["| T | biases | spearman (difference, paired 95 %) | cosine with the ANN | spikes per value |",
+             "|" + "---|" * 5]
+    lines += [f"| {row['timesteps']} | {row['settings']['biases']} | {figure(row['score']['value'], 'spearman')} "
+              f"({change(row['difference'], 'spearman')}) | {near(row['fidelity'])} | {row['spikes_per_value']:.2f} |"
+              for row in result["rows"]]
+    return "\n".join(lines)
+
+
 STUDIES = {"digits": head_to_head, "minilm": head_to_head, "refusals": stock, "minilm_sweep": sweep,
-           "minilm_shift": shift}
+           "minilm_shift": shift, "minilm_biases": biases}
 
 
 def provenance(result: dict[str, Any]) -> str:

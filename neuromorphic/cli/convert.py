@@ -39,6 +39,8 @@ def convert(
     activation: Annotated[str, typer.Option(help="table, exact (float) or relu (a negative control).")] = "table",
     floor: Annotated[float, typer.Option(help="No channel's range below this share of the tensor's.")] = 0.10,
     ranges: Annotated[str, typer.Option(help="How clip ranges are found: mse, max or percentile.")] = "mse",
+    biases: Annotated[str, typer.Option(
+        help="kept, or corrected for the mean error of the codes: better at T of 2 and 3.")] = "kept",
     samples: Annotated[int | None, typer.Option(min=1, help="Most calibration samples.", show_default="256")] = None,
     sweep: Annotated[bool, typer.Option("--sweep", help="Also convert for T = 1 to 8 and report each.")] = False,
     ablation: Annotated[bool, typer.Option(
@@ -65,7 +67,7 @@ def convert(
     from neuromorphic.cli.directory import check_place, publish
 
     chosen = _settings(timesteps=timesteps, coding=coding, weights=weights, normaliser=normaliser, norm=norm,
-                       activation=activation, floor=floor, ranges=ranges)
+                       activation=activation, floor=floor, ranges=ranges, biases=biases)
     _check_metric(metric)
     if (sweep or ablation) and evaluate is None:
         raise typer.BadParameter("--sweep and --ablation compare scores and need --evaluate PATH.")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from neuromorphic.convert.bias_correction import corrected
 from neuromorphic.convert.finetune import Tuned
 from neuromorphic.convert.prepare import Prepared
 from neuromorphic.convert.quantise import Builder, quantise
@@ -29,6 +30,8 @@ def build(prepared: Prepared, settings: Settings, tuned: Tuned | None = None) ->
     if tuned is not None and tuned.graph is not None:
         network, statistics = tuned.graph, tuned.statistics
     builder = quantise(network, statistics, settings, tuned and tuned.ranges)
+    if settings.biases == "corrected" and network is prepared.graph:  # what was tuned has learned its biases
+        builder = quantise(corrected(prepared, builder), statistics, settings, tuned and tuned.ranges)
     output = builder.wires[-1].name
     graph = Graph(prepared.graph.inputs, builder.wires, output)
     inputs = next(iter(prepared.calibration)).inputs

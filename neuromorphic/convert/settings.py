@@ -11,6 +11,7 @@ RANGES = ("mse", "max", "percentile")
 NORMALISERS = ("row5", "row3", "nearest", "ceil_gain", "ceil", "exact")
 NORMS = ("mantissa", "exact", "l1")
 ACTIVATIONS = ("table", "exact", "relu")
+BIASES = ("kept", "corrected")
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Settings:
     normaliser: the row factor of Shiftmax, "exact" keeps the float softmax. norm: "mantissa" (integers, `norm_bits`
     bits of the reciprocal's mantissa), "exact" (float) or "l1" (a negative control). activation: "table"
     (2**table_bits entries), "exact" (float) or "relu" (a negative control). window: keys further below the row's
-    maximum are dropped. stream_bits: of residual streams, within the calibrated range.
+    maximum are dropped. stream_bits: of residual streams, within the calibrated range. biases: "kept", or "corrected"
+    for the mean error of the codes that they stand behind (neuromorphic.convert.bias_correction).
     """
 
     timesteps: int = 4
@@ -40,13 +42,14 @@ class Settings:
     table_bits: int = 12
     window: int = 14
     stream_bits: int = 20
+    biases: str = "kept"
 
     def __post_init__(self) -> None:
         if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, int) or not 1 <= self.timesteps <= 255:
             raise ValueError(f"convert: timesteps must be a whole number from 1 to 255, got {self.timesteps!r}. "
                              "4 is usual.")
         choices = {"coding": tuple(CODINGS), "ranges": RANGES, "weights": tuple(WEIGHTS), "normaliser": NORMALISERS,
-                   "norm": NORMS, "activation": ACTIVATIONS}  # fmt: skip
+                   "norm": NORMS, "activation": ACTIVATIONS, "biases": BIASES}  # fmt: skip
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 got = getattr(self, name)

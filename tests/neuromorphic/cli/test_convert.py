@@ -118,15 +118,15 @@ class TestWhatIsMade:
     def test_flags_reach_the_conversion(self, spikeattn, engine):
         outcome = spikeattn(*WORDS, "--timesteps", 3, "--coding", "rate", "--weights", "int8",
                             "--normaliser", "nearest", "--norm", "exact", "--activation", "relu",
-                            "--floor", 0.2, "--ranges", "max", "--samples", 7, "--finetune", 20,
+                            "--floor", 0.2, "--ranges", "max", "--biases", "corrected", "--samples", 7, "--finetune", 20,
                             "--finetune-data", "cal.txt", "--metric", "accuracy")
         assert outcome.code == 0, outcome.err
         asked = engine.asked[0]
         assert asked["calibration"] == Path("cal.txt") and asked["evaluation"] == Path("test.txt")
         assert {name: asked[name] for name in asked if name not in ("calibration", "evaluation")} == {
             "timesteps": 3, "coding": "rate", "weights": "int8", "normaliser": "nearest", "norm": "exact",
-            "activation": "relu", "floor": 0.2, "ranges": "max", "samples": 7, "finetune": 20,
-            "finetune_data": Path("cal.txt"), "metric": "accuracy"}
+            "activation": "relu", "floor": 0.2, "ranges": "max", "biases": "corrected", "samples": 7,
+            "finetune": 20, "finetune_data": Path("cal.txt"), "metric": "accuracy"}
 
     def test_the_digits_by_name_are_training_and_test_pictures(self, spikeattn, engine):
         words = ("convert", "source", "--calibration", "digits", "--evaluate", "digits", "--out", "snn")
