@@ -118,8 +118,8 @@ class TestWhatIsMade:
     def test_flags_reach_the_conversion(self, spikeattn, engine):
         outcome = spikeattn(*WORDS, "--timesteps", 3, "--coding", "rate", "--weights", "int8",
                             "--normaliser", "nearest", "--norm", "exact", "--activation", "relu",
-                            "--floor", 0.2, "--ranges", "max", "--biases", "corrected", "--samples", 7, "--finetune", 20,
-                            "--finetune-data", "cal.txt", "--metric", "accuracy")
+                            "--floor", 0.2, "--ranges", "max", "--biases", "corrected", "--samples", 7,
+                            "--finetune", 20, "--finetune-data", "cal.txt", "--metric", "accuracy")
         assert outcome.code == 0, outcome.err
         asked = engine.asked[0]
         assert asked["calibration"] == Path("cal.txt") and asked["evaluation"] == Path("test.txt")
