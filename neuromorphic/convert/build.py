@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from neuromorphic.convert.bias_correction import corrected
+from neuromorphic.convert.bias_correction import training_free
 from neuromorphic.convert.finetune import Tuned
-from neuromorphic.convert.prepare import Prepared
+from neuromorphic.convert.prepare import Prepared, Progress, silent
 from neuromorphic.convert.quantise import Builder, quantise
 from neuromorphic.convert.settings import Settings
 from spikeattn.converted import Graph
@@ -24,14 +24,12 @@ class Built:
 
 
 @torch.no_grad()
-def build(prepared: Prepared, settings: Settings, tuned: Tuned | None = None) -> Built:
+def build(prepared: Prepared, settings: Settings, tuned: Tuned | None = None, progress: Progress = silent) -> Built:
     """Choose the steps of every code, or take the learned ones, make the weights integers, put the nodes together."""
-    network, statistics = prepared.graph, prepared.statistics
     if tuned is not None and tuned.graph is not None:
-        network, statistics = tuned.graph, tuned.statistics
-    builder = quantise(network, statistics, settings, tuned and tuned.ranges)
-    if settings.biases == "corrected" and network is prepared.graph:  # what was tuned has learned its biases
-        builder = quantise(corrected(prepared, builder), statistics, settings, tuned and tuned.ranges)
+        builder = quantise(tuned.graph, tuned.statistics, settings, tuned.ranges)
+    else:
+        builder = training_free(prepared, settings, progress)
     output = builder.wires[-1].name
     graph = Graph(prepared.graph.inputs, builder.wires, output)
     inputs = next(iter(prepared.calibration)).inputs

@@ -57,7 +57,7 @@ def convert(
     prepared = prepare(model, calibration, evaluation=evaluation, metric=metric, samples=samples, progress=progress)
     tuned = tune(prepared, chosen, finetune, finetune_data, weights=finetune_weights,
                  progress=progress) if finetune else None
-    built, seconds = _timed(prepared, chosen, tuned)
+    built, seconds = _timed(prepared, chosen, tuned, progress)
     found = report(prepared, built, progress, seconds)
     curve = curve_of(prepared, chosen, sweep, progress) if sweep else ()
     parts = tuple(trial(prepared, name, one, progress) for name, one in ablations(chosen)) if ablation else ()
@@ -92,19 +92,22 @@ def curve_of(prepared: Prepared, chosen: Settings, timesteps: Sequence[int],
 
 def ablations(settings: Settings) -> list[tuple[str, Settings]]:
     """From the code alone to everything, one part after the other; as a control, integers with exact functions."""
-    exact = replace(settings, **ALL_EXACT)
-    names = {"weights": "+ integer weights",  # first: behind real weights norms and tables would have no integers
+    exact = replace(settings, **ALL_EXACT, biases="kept")
+    names = {"biases": "+ corrected biases",
+             "weights": "+ integer weights",  # early: behind real weights norms and tables would have no integers
              "normaliser": "+ Shiftmax", "norm": "+ integer norm", "activation": "+ table"}
     chain, found = exact, [("code alone", exact)]
     for field, name in names.items():
-        chain = replace(chain, **{field: getattr(settings, field)})
-        found.append((name, chain))
-    return [*found, ("control: integer ANN, functions exact", replace(exact, weights=settings.weights))]
+        if getattr(chain, field) != getattr(settings, field):
+            chain = replace(chain, **{field: getattr(settings, field)})
+            found.append((name, chain))
+    return [*found, ("control: integer ANN, functions exact", replace(
+        exact, weights=settings.weights, biases=settings.biases))]
 
 
 def trial(prepared: Prepared, name: str, settings: Settings, progress: Progress = silent) -> Trial:
     """One more conversion, evaluated."""
-    built = build(prepared, settings)
+    built = build(prepared, settings, progress=progress)
     model = built.model
     outcome = evaluate(prepared, model.codes, f"evaluate {name}", progress) if prepared.evaluation else None
     _, spikes = measure_sites(built.builder, model, prepared.graph, _some(prepared))
@@ -177,8 +180,9 @@ def _data(data, sha256: str | None = None) -> dict[str, Any]:
     return {"samples": data.items, "sha256": sha256 or data.sha256, "source": data.source}
 
 
-def _timed(prepared: Prepared, settings: Settings, tuned: Tuned | None = None) -> tuple[Built, dict[str, float]]:
+def _timed(prepared: Prepared, settings: Settings, tuned: Tuned | None,
+           progress: Progress) -> tuple[Built, dict[str, float]]:
     begun = time.perf_counter()
-    built = build(prepared, settings, tuned)
+    built = build(prepared, settings, tuned, progress)
     seconds = {} if tuned is None else {"finetune": tuned.seconds}
     return built, seconds | {"convert": time.perf_counter() - begun}

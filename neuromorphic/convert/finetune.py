@@ -29,11 +29,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neuromorphic.convert.batches import Data
+from neuromorphic.convert.bias_correction import training_free
 from neuromorphic.convert.calibration import Statistics, calibrate, sample_digests
 from neuromorphic.convert.fake_quantised import FakeQuantised
 from neuromorphic.convert.layers import Add
 from neuromorphic.convert.prepare import Prepared, Progress, data_reader, silent
-from neuromorphic.convert.quantise import quantise
 from neuromorphic.convert.ranges import ClipRange
 from neuromorphic.convert.settings import Settings
 from spikeattn.converted import Graph
@@ -107,9 +107,8 @@ def finetune(prepared: Prepared, settings: Settings, steps: int, data: Any = Non
     rows = _unseen(chosen, prepared.evaluation)
     learned, held = _split(rows)
     begun = time.perf_counter()
-    with torch.no_grad():
-        builder = quantise(prepared.graph, prepared.statistics, settings)
-    student = FakeQuantised(prepared.graph, builder)
+    builder = training_free(prepared, settings, progress)
+    student = FakeQuantised(builder.graph, builder)
     rates = (rate, vector_rate, weight_rate)
     losses, judged = _learn(student, prepared.graph, _groups(student, rates, weights), steps,
                             _batches(chosen, learned, seed), lambda: _judge(student, prepared.graph, chosen, held),

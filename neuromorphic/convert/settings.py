@@ -11,7 +11,7 @@ RANGES = ("mse", "max", "percentile")
 NORMALISERS = ("row5", "row3", "nearest", "ceil_gain", "ceil", "exact")
 NORMS = ("mantissa", "exact", "l1")
 ACTIVATIONS = ("table", "exact", "relu")
-BIASES = ("kept", "corrected")
+BIASES = ("corrected", "kept")
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Settings:
     normaliser: the row factor of Shiftmax, "exact" keeps the float softmax. norm: "mantissa" (integers, `norm_bits`
     bits of the reciprocal's mantissa), "exact" (float) or "l1" (a negative control). activation: "table"
     (2**table_bits entries), "exact" (float) or "relu" (a negative control). window: keys further below the row's
-    maximum are dropped. stream_bits: of residual streams, within the calibrated range. biases: "kept", or "corrected"
-    for the mean error of the codes that they stand behind (neuromorphic.convert.bias_correction).
+    maximum are dropped. stream_bits: of residual streams, within the calibrated range. biases: "corrected" for
+    the mean error of the codes that they stand behind (neuromorphic.convert.bias_correction), or "kept".
     """
 
     timesteps: int = 4
@@ -42,7 +42,7 @@ class Settings:
     table_bits: int = 12
     window: int = 14
     stream_bits: int = 20
-    biases: str = "kept"
+    biases: str = "corrected"
 
     def __post_init__(self) -> None:
         if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, int) or not 1 <= self.timesteps <= 255:

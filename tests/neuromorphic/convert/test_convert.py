@@ -191,7 +191,10 @@ def test_a_sweep_is_a_table_of_conversions(vit):
     report = convert_sweep(vit, PICTURES, timesteps=(1, 3, 5), evaluation=(PICTURES, labels), reported=3)
     assert [trial.settings["timesteps"] for trial in report.sweep] == [1, 3, 5]
     assert report.sweep[1].score == report.metric_snn and report.sweep[2].fidelity.mean >= report.sweep[0].fidelity.mean
-    assert report.ablation[0].name == "code alone" and len(report.ablation) == 6
+    assert [trial.name for trial in report.ablation] == [
+        "code alone", "+ corrected biases", "+ integer weights", "+ Shiftmax", "+ integer norm", "+ table",
+        "control: integer ANN, functions exact"]
+    assert [trial.settings["biases"] for trial in report.ablation] == ["kept", *["corrected"] * 6]
     assert report.difference.low <= report.difference.value <= report.difference.high
 
 

@@ -156,7 +156,7 @@ def test_integers_move_the_learned_network_less_than_its_codes_do(prepared):
 
 @pytest.mark.parametrize("coding", ["ternary", "rate"])
 def test_scores_keep_a_power_of_two_for_a_unit(prepared, coding):
-    settings = Settings(timesteps=2, coding=coding)
+    settings = Settings(timesteps=2, coding=coding, biases="kept")
     tuned = finetune(prepared, settings, 6)
     built = build(prepared, settings, tuned)
     attention = next(wire for wire in prepared.graph.wires if wire.name.endswith("attend"))
