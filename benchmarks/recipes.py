@@ -1,6 +1,7 @@
 """Runs recipes with several seeds, stores the results, and writes the table of recipes/README.md from them.
 
     python benchmarks/recipes.py recipes/digits_*.toml --seeds 0 1 2      writes benchmarks/results/<data>_....json
+    python benchmarks/recipes.py recipes/X.toml --finished runs/X         the same of a run of `spikeattn train`
     python benchmarks/recipes.py --table                                  that table, from the newest stored results
 
 One picture of a test set of n is 100/n points, and the standard deviation over seeds is given: differences below
@@ -45,6 +46,27 @@ def run_recipe(path: Path, seeds: list[int], device: str) -> dict[str, Any]:
             "weights_hash": result.weights_hash, "loss_per_epoch": [round(e["loss"], 4) for e in result.epochs],
         })
         print(f"{path.stem} seed {seed}: {100 * result.test.accuracy:.2f} % in {result.seconds:.0f} s", flush=True)
+    return summary(path, runs)
+
+
+def finished_run(path: Path, directory: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(row, environment) of a run of `spikeattn train` by this recipe, as its log has them."""
+    log = [json.loads(line) for line in (directory / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    (start, *more), end = [event for event in log if event["event"] == "start"], log[-1]
+    if more or end["event"] != "end" or start["recipe"] != Recipe.read(path).to_dict():
+        raise ValueError(f"recipes: {directory} must be a whole run of {path.name} in one piece. Run it again.")
+    run = {
+        "seed": start["recipe"]["seed"], "accuracy": end["test_accuracy"], "correct": end["test_correct"],
+        "count": end["test_count"], "seconds": round(end["seconds"], 1), "process_seconds": None,
+        "complaints": [event["text"] for event in log if event["event"] == "warning"],
+        "weights_hash": end["weights_hash"],
+        "loss_per_epoch": [round(event["loss"], 4) for event in log if event["event"] == "epoch"],
+    }
+    return summary(path, [run]), start["environment"]
+
+
+def summary(path: Path, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """One row: a recipe, its runs, and their mean."""
     accuracies = [run["accuracy"] for run in runs]
     return {
         "recipe": path.stem, "settings": Recipe.read(path).to_dict(), "parameters": parameters(Recipe.read(path)),
@@ -61,11 +83,13 @@ def hardware(device: torch.device) -> str:
     return re.sub(r"[^a-z0-9]+", "-", torch.cuda.get_device_name(device).lower())
 
 
-def store(data: str, rows: list[dict[str, Any]], device: torch.device, directory: Path = RESULTS) -> Path:
+def store(data: str, rows: list[dict[str, Any]], device: torch.device, directory: Path = RESULTS,
+          where: dict[str, Any] | None = None) -> Path:
+    """Write a result; where: the environment of the runs, if they were not run by this process."""
     date = datetime.date.today().isoformat()
     splits = load(data, rows[0]["settings"]["data"]["root"])
     document = {
-        "what": f"test accuracy of the {data} recipes", "date": date, "environment": environment(device),
+        "what": f"test accuracy of the {data} recipes", "date": date, "environment": where or environment(device),
         "data": {"train": splits.train.content_hash(), "test": splits.test.content_hash()}, "rows": rows,
     }
     path = directory / f"{data}_{hardware(device)}_{date}.json"
@@ -121,6 +145,7 @@ def main() -> None:
     parser.add_argument("recipes", nargs="*", type=Path, help="TOML files, all of one data set")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--finished", type=Path, help="directory of a finished run of the one recipe")
     parser.add_argument("--table", action="store_true", help="write the table of the stored results")
     arguments = parser.parse_args()
     if arguments.table:
@@ -129,6 +154,10 @@ def main() -> None:
     names = {Recipe.read(path).data.name for path in arguments.recipes}
     if len(names) != 1:
         parser.error(f"the recipes must be of one data set, got {sorted(names) or 'none'}")
+    if arguments.finished:
+        row, where = finished_run(arguments.recipes[0], arguments.finished)
+        print(store(names.pop(), [row], torch.device("cpu"), where=where))
+        return
     rows = [run_recipe(path, arguments.seeds, arguments.device) for path in arguments.recipes]
     print(store(names.pop(), rows, pick_device(arguments.device)))
 
