@@ -221,7 +221,7 @@ def minilm(text: Path, every: int) -> dict[str, Any]:
 
 
 def minilm_sweep(text: Path, **settings: Any) -> dict[str, Any]:
-    """The sentence encoder on all test pairs: T = 1 to 8 and the ablation at T = 4; calibrated on the whole dev file."""
+    """The sentence encoder on all test pairs: T = 1 to 8, the ablation at T = 4; calibrated on the whole dev file."""
     from neuromorphic.convert import convert_sweep
 
     def progress(what: str, done: int, total: int | None) -> None:

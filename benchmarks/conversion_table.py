@@ -12,6 +12,8 @@ from spikeattn.files import write_text
 HEAD = ("| converter and code | T | latency | levels | {score} (difference, paired 95 %) | {fidelity} | label | "
         "float_free | spike-driven | spikes per value | µJ, fp32 | µJ, int8 | seconds | floor, weights, normaliser |")
 
+PARTS = ("floor", "weights", "biases", "normaliser", "norm", "activation")  # settings beside each row of a sweep
+
 
 def newest(results: Path, study: str) -> dict[str, Any] | None:
     """The stored result of a study with the latest date, None where there is none."""
@@ -90,10 +92,10 @@ def stock(result: dict[str, Any]) -> str:
 def sweep(result: dict[str, Any]) -> str:
     report = result["report"]
     lines = ["| conversion | latency | spearman (difference, paired 95 %) | cosine with the ANN | spikes per value | "
-             "µJ, fp32 | µJ, int8 | floor, weights, normaliser, norm, activation |", "|" + "---|" * 8]
+             f"µJ, fp32 | µJ, int8 | {', '.join(PARTS)} |", "|" + "---|" * 8]
     for trial in (*report["sweep"], *report["ablation"]):
         used = trial["settings"]
-        settings = ", ".join(str(used[key]) for key in ("floor", "weights", "normaliser", "norm", "activation"))
+        settings = ", ".join(str(used[key]) for key in PARTS)
         prices = [micro(one["snn_mj"]) for one in trial["energy"]] or ["", ""]
         count = f"{trial['spikes']:.2f}" if trial["spikes"] is not None else ""
         lines.append(f"| {trial['name']} | {trial['latency_steps']} | {figure(trial['score']['value'], 'spearman')} "

@@ -97,8 +97,8 @@ def choices(report: ConversionReport) -> str:
     """The settings that stand beside every figure of the conversion."""
     known = report.settings
     parts = [coding(report)]
-    parts += [f"{name} {known[name]}" for name in ("weights", "floor", "normaliser", "ranges", "norm", "activation")
-              if name in known]
+    names = ("weights", "floor", "biases", "normaliser", "ranges", "norm", "activation")
+    parts += [f"{name} {known[name]}" for name in names if name in known]
     return f"Settings: {', '.join(parts)}; {mark(report)}."
 
 

@@ -13,8 +13,10 @@ import torch
 from torch import nn
 
 from neuromorphic.convert.build import Built, build
+from neuromorphic.convert.fake_quantised import FakeQuantised
 from neuromorphic.convert.metrics import fidelity
 from neuromorphic.convert.prepare import Prepared, evaluate, prepare
+from neuromorphic.convert.quantise import Builder, quantise
 from neuromorphic.convert.settings import Settings
 from neuromorphic.convert.sites import measure_sites
 from spikeattn.converted import Graph, Wire
@@ -22,6 +24,7 @@ from spikeattn.ops.integer_norm import l1_norm
 
 BESIDE = Path(__file__).resolve().parents[4] / "shared" / "data"
 PAIRS, FEWER, SAMPLES = 275, 100, 250
+EXACT = {"normaliser": "exact", "norm": "exact", "activation": "exact", "weights": "float", "floor": 0.25}
 BITS = 200  # pairs whose spikes and code words are compared bit for bit
 
 pytestmark = pytest.mark.slow
@@ -74,6 +77,29 @@ def test_sites_keep_their_bounds_and_spike_seldom(minilm):
     assert 1.0 < spikes <= 1.9
 
 
+def test_spikes_of_five_steps_are_as_many_as_in_float_simulation(minilm):  # conversion.md, section 9, check 14
+    prepared = minilm[FEWER]
+    built = build(prepared, Settings(timesteps=5, floor=0.25))
+    _, spikes = measure_sites(built.builder, built.model, prepared.graph, [b.inputs for b in prepared.evaluation])
+    assert 2.0 < spikes < 2.6
+
+
+@torch.no_grad()
+def test_a_power_of_two_for_the_score_costs_nothing(minilm):  # check 13, in float simulation
+    prepared, settings = minilm[PAIRS], Settings(timesteps=5, **EXACT)
+    builder = quantise(prepared.graph, prepared.statistics, settings)
+    network = FakeQuantised(prepared.graph, builder)
+    ranges = Builder(prepared.graph, prepared.statistics, settings, roles=builder.roles).ranges
+    widened = {name: coded.found.step for name, coded in network.sites.items()}
+    free = widened | {query: ranges(query).step for query in network.keys}
+    assert all((widened[query] > free[query]).any() for query in network.keys)
+    cosines = []
+    for steps in (widened, free):
+        network.step = steps.__getitem__
+        cosines.append(fidelity(prepared.ann, evaluate(prepared, network, "")).mean)
+    assert abs(cosines[0] - cosines[1]) <= 0.0005
+
+
 @torch.no_grad()
 def test_spikes_are_code_words_on_200_pairs(minilm):
     prepared = minilm[PAIRS]
@@ -124,9 +150,6 @@ def test_ternary_of_two_steps_is_rate_of_four(minilm):
     two, four = (build(minilm[FEWER], Settings(timesteps=T, coding=code)).model
                  for T, code in ((2, "ternary"), (4, "rate")))  # fmt: skip
     assert torch.equal(two.codes(inputs), four.codes(inputs))
-
-
-EXACT = {"normaliser": "exact", "norm": "exact", "activation": "exact", "weights": "float", "floor": 0.25}
 
 
 @pytest.mark.parametrize(("settings", "cosine", "smallest", "drop"), [  # conversion.md, section 9, checks 7 to 12
