@@ -123,7 +123,7 @@ def biases(result: dict[str, Any]) -> str:
 
 
 STUDIES = {"digits": head_to_head, "minilm": head_to_head, "refusals": stock, "minilm_sweep": sweep,
-           "minilm_shift": shift, "minilm_biases": biases, "cifar10": head_to_head}
+           "minilm_shift": shift, "minilm_biases": biases, "minilm_apart": biases, "cifar10": head_to_head}
 
 
 def provenance(result: dict[str, Any]) -> str:
