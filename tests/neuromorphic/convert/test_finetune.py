@@ -10,7 +10,7 @@ from torch import nn
 from neuromorphic.convert import Settings, convert
 from neuromorphic.convert.build import build
 from neuromorphic.convert.fake_quantised import FakeQuantised, on_grid
-from neuromorphic.convert.finetune import finetune
+from neuromorphic.convert.finetune import Gains, finetune
 from neuromorphic.convert.prepare import prepare
 from neuromorphic.convert.quantise import quantise
 from neuromorphic.convert.quantise.products import score_unit
@@ -84,14 +84,18 @@ def test_where_nothing_helps_the_network_stays_training_free(prepared, weights):
 def test_the_best_state_is_kept(prepared, monkeypatch):
     losses, seen = iter([5.0, 4.0, 2.0, 3.0, 2.0, 6.0, 7.0, 8.0, 9.0]), []
 
+    def values(graph):
+        return {(wire.name, name): getattr(wire.layer, name).clone() for wire in graph.wires
+                for name in ("weight", "bias") if hasattr(wire.layer, name)}
+
     def judge(student, *_):
-        seen.append({name: value.clone() for name, value in student.state_dict().items()})
+        seen.append(values(student))
         return next(losses)
 
     monkeypatch.setattr("neuromorphic.convert.finetune._judge", judge)
     tuned = finetune(prepared, Settings(timesteps=2), 16)
     assert tuned.kept == 4 and tuned.held_out[1:] == (5.0, 2.0) and len(seen) == 9
-    found = tuned.graph.state_dict()
+    found = values(tuned.graph)
     assert all(torch.equal(value, seen[2][name]) for name, value in found.items())
     assert any(not torch.equal(value, seen[4][name]) for name, value in found.items())
 
@@ -110,11 +114,26 @@ def test_no_gradient_sees_the_samples_held_out(prepared, monkeypatch):
 
 
 @torch.no_grad()
-def test_scales_and_thresholds_leave_matrices_stem_and_readout_alone(prepared):
+def test_scales_and_thresholds_scale_matrices_and_leave_stem_and_readout_alone(prepared):
     before = prepared.graph.state_dict()
     after = finetune(prepared, Settings(timesteps=2), 20).graph.state_dict()
     moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
-    assert moved == {name for name, value in before.items() if value.ndim == 1 and not name.startswith("head")}
+    assert moved == {name for name in before if not name.startswith("head")}
+    for name in moved:
+        if before[name].ndim == 2:  # by one factor for each row times one for each column, and no other way
+            ratio = after[name].double() / before[name].double()
+            outputs, inputs = ratio[:, :1] / ratio[0, 0], ratio[:1]
+            torch.testing.assert_close(outputs * inputs, ratio, rtol=1e-4, atol=0)
+            assert float(outputs.std()) > 1e-3 and float(inputs.std()) > 1e-3
+
+
+def test_gains_of_a_convolution_scale_its_channels():
+    weight = torch.arange(24.0).view(2, 3, 2, 2)
+    gains = Gains(weight)
+    assert torch.equal(gains(weight), weight)
+    gains.load_state_dict({"outputs": torch.tensor([1.0, 0.0]), "inputs": torch.tensor([0.0, -1.0, 2.0])})
+    expected = weight * torch.tensor([2.0, 1.0])[:, None, None, None] * torch.tensor([1.0, 0.0, 3.0])[:, None, None]
+    assert torch.equal(gains(weight), expected)
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -155,7 +174,9 @@ def test_integers_move_the_learned_network_less_than_its_codes_do(prepared):
 
 
 @pytest.mark.parametrize("coding", ["ternary", "rate"])
-def test_scores_keep_a_power_of_two_for_a_unit(prepared, coding):
+def test_scores_keep_a_power_of_two_for_a_unit(prepared, coding, monkeypatch):
+    judged = iter(range(9, 0, -1))  # the last step is kept, whether it helped or not
+    monkeypatch.setattr("neuromorphic.convert.finetune._judge", lambda *_: float(next(judged)))
     settings = Settings(timesteps=2, coding=coding, biases="kept")
     tuned = finetune(prepared, settings, 6)
     built = build(prepared, settings, tuned)
