@@ -1,7 +1,7 @@
 """Convert a stock transformer, training-free, and say exactly what came of it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -60,7 +60,7 @@ def convert(
     built, seconds = _timed(prepared, chosen, tuned, progress)
     found = report(prepared, built, progress, seconds)
     curve = curve_of(prepared, chosen, sweep, progress) if sweep else ()
-    parts = tuple(trial(prepared, name, one, progress) for name, one in ablations(chosen)) if ablation else ()
+    parts = tuple(parts_of(prepared, chosen, progress)) if ablation else ()
     mixed = (MIXED,) if tuned is not None and (curve or parts) else ()
     return built.model, replace(found, sweep=curve, ablation=parts, warnings=(*found.warnings, *mixed))
 
@@ -88,6 +88,15 @@ def curve_of(prepared: Prepared, chosen: Settings, timesteps: Sequence[int],
     if CODINGS[chosen.coding].anytime:
         return early(prepared, build(prepared, replace(chosen, timesteps=max(timesteps))), timesteps, progress)
     return tuple(trial(prepared, f"T = {T}", replace(chosen, timesteps=T), progress) for T in timesteps)
+
+
+def parts_of(prepared: Prepared, chosen: Settings, progress: Progress = silent) -> Iterator[Trial]:
+    """The ablation. Its control is mostly one of the rows before it, which is not worked out again."""
+    known: dict[Settings, Trial] = {}
+    for name, one in ablations(chosen):
+        if one not in known:
+            known[one] = trial(prepared, name, one, progress)
+        yield replace(known[one], name=name)
 
 
 def ablations(settings: Settings) -> list[tuple[str, Settings]]:

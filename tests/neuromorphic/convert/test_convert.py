@@ -203,6 +203,7 @@ def test_one_pass_over_the_calibration_data_serves_a_sweep(vit):
     convert(vit, PICTURES, timesteps=4, evaluation=(PICTURES[:8], torch.arange(8)), sweep=(2, 3), ablation=True,
             progress=lambda what, done, total: told.append(what) if done == total else None)
     assert told.count("calibrate") == told.count("evaluate the ANN") == 1 and "evaluate T = 3" in told
+    assert "evaluate + integer weights" in told and "evaluate control: integer ANN, functions exact" not in told
 
 
 def test_rows_beside_a_fine_tuned_model_are_called_training_free(vit):
