@@ -1,7 +1,7 @@
 """Times every benchmark, plain and fast side by side, and stores the ratios.
 
     python benchmarks/run.py [PATTERN] [--out FILE] [--repeats N]
-    python benchmarks/run.py conversion STUDY ...              a table instead of ratios: see conversion.py
+    python benchmarks/run.py conversion STUDY ...              a table instead of ratios: see conversion/
 
 Each pair is run alternately in one process on one thread; a ratio is the median plain time over the median fast
 time, with the quartiles of the pairwise ratios. A row whose parity fails stores no ratio and fails the run.

@@ -16,7 +16,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 @pytest.fixture(scope="module")
 def table():
-    spec = importlib.util.spec_from_file_location("conversion_table", ROOT / "benchmarks" / "conversion_table.py")
+    spec = importlib.util.spec_from_file_location("conversion_table", ROOT / "benchmarks" / "conversion" / "table.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
