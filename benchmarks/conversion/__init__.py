@@ -7,6 +7,7 @@
     python benchmarks/run.py conversion minilm-shift --text DIR        the floor, on other text and on alike
     python benchmarks/run.py conversion minilm-biases --text DIR       T = 2 to 5, biases corrected and kept
     python benchmarks/run.py conversion minilm-apart --text DIR        T = 2 to 5, no sentence both in dev and test
+    python benchmarks/run.py conversion minilm-scatter --text DIR      T = 2, calibrated on 250 to 1,500 rows
     python benchmarks/run.py conversion cifar10                        ViT of recipes/cifar10_vit_cpu.toml, all pictures
     python benchmarks/run.py conversion table                          the tables of docs/explanation/conversion.md
 
@@ -28,7 +29,8 @@ import torch
 from conversion.provenance import RESULTS, ROOT, store
 from conversion.table import write_tables
 
-STUDIES = ("digits", "refusals", "minilm", "minilm-sweep", "minilm-shift", "minilm-biases", "minilm-apart", "cifar10")
+STUDIES = ("digits", "refusals", "minilm", "minilm-sweep", "minilm-shift", "minilm-biases", "minilm-apart",
+           "minilm-scatter", "cifar10")
 PAGE = ROOT / "docs" / "explanation" / "conversion.md"
 WEIGHTS = ROOT / "benchmarks" / "weights" / "cifar10_vit_cpu"
 
