@@ -12,6 +12,8 @@ from spikeattn.files import write_text
 HEAD = ("| converter and code | T | latency | levels | {score} (difference, paired 95 %) | {fidelity} | label | "
         "float_free | spike-driven | spikes per value | µJ, fp32 | µJ, int8 | seconds | floor, weights, normaliser |")
 
+LEARNED = ("nothing, training-free", "scales and thresholds", "weights as well")
+TEXTS = {"sts-dev.csv": "dev sentences", "dev_wordnet.txt": "dev sentences and WordNet"}  # of a file that was tuned on
 PARTS = ("floor", "weights", "biases", "normaliser", "norm", "activation")  # settings beside each row of a sweep
 
 
@@ -122,8 +124,34 @@ def biases(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def scatter(result: dict[str, Any]) -> str:
+    lines = ["| rows to calibrate on | spearman (difference, paired 95 %) | cosine with the ANN |", "|" + "---|" * 3]
+    lines += [f"| {row['calibration_rows']} | {figure(row['score']['value'], 'spearman')} "
+              f"({change(row['difference'], 'spearman')}) | {near(row['fidelity'])} |" for row in result["rows"]]
+    lines.append(f"| mean, standard deviation | {result['mean']:.4f}, {result['standard_deviation']:.4f} | |")
+    return "\n".join(lines)
+
+
+def tuned(results: Path) -> str:
+    """Every seed of the fine-tuning of the sentence encoder, and the network that all of them begin with."""
+    lines = ["| learned | tuned on | seed | spearman (difference, paired 95 %) | ranks as the ANN | "
+             "cosine with the ANN | spikes per value |", "|" + "---|" * 7]
+    for place, path in enumerate(sorted(results.glob("finetune_minilm_gains_*_seed*.json"))):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        text = TEXTS[result["tuned_on"]["file"]]
+        for name, row in zip(LEARNED, result["rows"], strict=True):
+            if "finetune" in row or not place:
+                link = f"[{result['seeds']['batches']}](../../benchmarks/results/{path.name})"
+                tuning = (text, link) if "finetune" in row else ("", "")
+                lines.append(f"| {name} | {' | '.join(tuning)} | {figure(row['score']['value'], 'spearman')} "
+                             f"({change(row['difference'], 'spearman')}) | {row['ranks_as_the_ann']:.3f} | "
+                             f"{near(row['fidelity'])} | {row['spikes_per_value']:.2f} |")
+    return "\n".join(lines)
+
+
 STUDIES = {"digits": head_to_head, "minilm": head_to_head, "refusals": stock, "minilm_sweep": sweep,
-           "minilm_shift": shift, "minilm_biases": biases, "minilm_apart": biases, "cifar10": head_to_head}
+           "minilm_shift": shift, "minilm_biases": biases, "minilm_apart": biases, "minilm_scatter": scatter,
+           "cifar10": head_to_head}
 
 
 def provenance(result: dict[str, Any]) -> str:
@@ -136,7 +164,8 @@ def provenance(result: dict[str, Any]) -> str:
 def tables(results: Path) -> dict[str, str]:
     """Every table by its name, those of studies that were not run left out."""
     found = {study: newest(results, study) for study in STUDIES}
-    return {study: f"{STUDIES[study](result)}\n\n{provenance(result)}" for study, result in found.items() if result}
+    shown = {study: f"{STUDIES[study](result)}\n\n{provenance(result)}" for study, result in found.items() if result}
+    return shown | {"finetune": tuned(results)}
 
 
 def with_tables(page: str, results: Path) -> str:

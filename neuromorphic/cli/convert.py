@@ -41,7 +41,8 @@ def convert(
     ranges: Annotated[str, typer.Option(help="How clip ranges are found: mse, max or percentile.")] = "mse",
     biases: Annotated[str, typer.Option(
         help="corrected for the mean error that the codes add, or kept.")] = "corrected",
-    samples: Annotated[int | None, typer.Option(min=1, help="Most calibration samples.", show_default="256")] = None,
+    samples: Annotated[int | None, typer.Option(
+        min=1, help="Most calibration samples.", show_default="256, or 2048 rows of text")] = None,
     sweep: Annotated[bool, typer.Option("--sweep", help="Also convert for T = 1 to 8 and report each.")] = False,
     ablation: Annotated[bool, typer.Option(
         "--ablation", help="Also convert with parts kept exact and report each.")] = False,

@@ -15,7 +15,7 @@ from neuromorphic.convert.costs import disk_bytes, energies, ledgers, peak_memor
 from neuromorphic.convert.finetune import Tuned
 from neuromorphic.convert.finetune import finetune as tune
 from neuromorphic.convert.metrics import difference, fidelity, score
-from neuromorphic.convert.prepare import SAMPLES, Prepared, Progress, evaluate, prepare, silent
+from neuromorphic.convert.prepare import Prepared, Progress, evaluate, prepare, silent
 from neuromorphic.convert.purity import purity
 from neuromorphic.convert.record import ConversionReport, Trial, Warning
 from neuromorphic.convert.settings import Settings
@@ -32,14 +32,15 @@ ALL_EXACT = {"normaliser": "exact", "norm": "exact", "activation": "exact", "wei
 
 def convert(
     model: nn.Module | str | Path, calibration: Any, *, timesteps: int = 4, coding: str = DEFAULT,
-    evaluation: Any = None, metric: Any = None, weights: str = "int12", samples: int = SAMPLES,
+    evaluation: Any = None, metric: Any = None, weights: str = "int12", samples: int | None = None,
     finetune: int = 0, finetune_data: Any = None, finetune_weights: bool = False, sweep: Sequence[int] = (),
     ablation: bool = False, progress: Progress = silent, **settings: Any,
 ) -> tuple[ConvertedModel, ConversionReport]:
     """A converted network and its report.
 
     model: an nn.Module, the directory or hub id of a checkpoint (neuromorphic.convert.sources). calibration: data of
-    the kind that the network will serve (neuromorphic.convert.batches), of which `samples` items are used.
+    the kind that the network will serve (neuromorphic.convert.batches), of which `samples` items are used
+    (256, or 2048 rows of text).
     evaluation, metric: other data, and how to judge by it. finetune: steps in which ranges are learned from the ANN,
     on `finetune_data` without labels, else on the calibration data (finetune.py), and with `finetune_weights` the
     weights too. sweep, ablation: T of further conversions, and whether to convert with parts kept exact; the pass over
@@ -68,7 +69,7 @@ def convert(
 def convert_sweep(
     model: nn.Module | str | Path, calibration: Any, *, timesteps: Sequence[int] = tuple(range(1, 9)),
     coding: str = DEFAULT, evaluation: Any = None, metric: Any = None, weights: str = "int12",
-    ablation: bool = True, reported: int = 4, samples: int = SAMPLES, progress: Progress = silent, **settings: Any,
+    ablation: bool = True, reported: int = 4, samples: int | None = None, progress: Progress = silent, **settings: Any,
 ) -> ConversionReport:
     """The report of one conversion with `sweep`: a separate conversion for each T, and `ablation` at `reported` steps.
 

@@ -26,6 +26,7 @@ from spikeattn.converted import Graph
 Progress = Callable[[str, int, int | None], None]  # (what, done, of how many)
 KINDS = {"text": "text", "pictures": "pictures", "tokens": "features"}  # of an adapter -> of the data
 SAMPLES = 256  # of the calibration data, unless asked otherwise
+SENTENCES = 2048  # the same of rows of text, which are short: a picture, or a piece of a long text, has more tokens
 PIECE = 128  # tokens of a piece of text for a causal network
 CHECKED = 4  # samples at either end of the data on which the adapted ANN is compared with its source
 
@@ -56,12 +57,13 @@ class Prepared:
 
 
 def prepare(model: nn.Module | str | Path, calibration: Any, *, evaluation: Any = None, metric: Any = None,
-            samples: int = SAMPLES, batch_size: int = 32, progress: Progress = silent) -> Prepared:
-    """Open, adapt, check and calibrate."""
+            samples: int | None = None, batch_size: int = 32, progress: Progress = silent) -> Prepared:
+    """Open, adapt, check and calibrate on at most so many samples, by default SAMPLES, or SENTENCES of text."""
     source = open_source(model)
     adapted = adapt(source.model)
     reader = data_reader(source, adapted, batch_size)
-    data = reader(calibration, limit=samples)
+    usual = SENTENCES if KINDS[adapted.kind] == "text" and not in_pieces(adapted) else SAMPLES
+    data = reader(calibration, limit=usual if samples is None else samples)
     taken = ends(data)
     try:
         equality = verify(adapted, taken)
@@ -103,13 +105,9 @@ def evaluate(prepared: Prepared, model: Callable[[Any], Tensor], what: str, prog
 
 
 def data_reader(source: Source, adapted: Adapted, batch_size: int) -> Callable[..., Data]:
-    """How data is opened for a network: read(data, limit) -> Data. Texts for a language model are cut into pieces: a
-    causal network with its head.
-    """
+    """How data is opened for a network: read(data, limit) -> Data."""
     kind = KINDS[adapted.kind]
-    causal = any(getattr(wire.layer, "causal", False) for wire in adapted.graph.wires)
-    pieces = causal and kind == "text" and bool(adapted.readout)
-    chunk = min(PIECE, source.max_length or PIECE) if pieces else None
+    chunk = min(PIECE, source.max_length or PIECE) if in_pieces(adapted) else None
 
     def read(data: Any, limit: int | None = None) -> Data:
         return open_data(data, kind, tokenizer=source.tokenizer, processor=source.processor,
@@ -117,6 +115,12 @@ def data_reader(source: Source, adapted: Adapted, batch_size: int) -> Callable[.
                          chunk=None if _as_batches(data) else chunk, classes=source.labels)
 
     return read
+
+
+def in_pieces(adapted: Adapted) -> bool:
+    """Whether texts are cut into pieces of one length: for a language model, a causal network with its head."""
+    causal = any(getattr(wire.layer, "causal", False) for wire in adapted.graph.wires)
+    return causal and KINDS[adapted.kind] == "text" and bool(adapted.readout)
 
 
 def _as_batches(data: Any) -> bool:

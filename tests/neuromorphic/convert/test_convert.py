@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from neuromorphic.convert import Settings, convert, convert_sweep
+from neuromorphic.convert.prepare import prepare
 from neuromorphic.trace import trace
 from spikeattn import create_model, from_pretrained
 from spikeattn.codings import CODINGS
@@ -277,22 +278,37 @@ def test_the_stem_of_a_converted_network_is_charged_once(vit):
     assert stem.dense == next(row for row in twice.rows if row.op == "conv").dense and found["X6"] > 0
 
 
-@torch.no_grad()
-def test_a_language_model_is_judged_by_its_perplexity_on_text(tmp_path):
+def tiny_gpt2(place, kind: str):
+    """A directory with its tokenizer of forty words."""
     transformers, tokenizers = pytest.importorskip("transformers"), pytest.importorskip("tokenizers")
     words = {f"w{i}": i for i in range(40)}
     inner = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="w0"))
     inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     torch.manual_seed(0)
     config = transformers.GPT2Config(vocab_size=40, n_positions=64, n_embd=16, n_layer=1, n_head=2)
-    transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
-    transformers.PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="w0").save_pretrained(tmp_path / "gpt2")
+    getattr(transformers, kind)(config).save_pretrained(place)
+    transformers.PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="w0", pad_token="w0").save_pretrained(place)
+    return place
+
+
+@torch.no_grad()
+def test_a_language_model_is_judged_by_its_perplexity_on_text(tmp_path):
     generator = torch.Generator().manual_seed(1)
     for name in ("calibration", "evaluation"):
         text = " ".join(f"w{i}" for i in torch.randint(40, (700,), generator=generator).tolist())
         (tmp_path / f"{name}.txt").write_text(text)
-    snn, report = convert(tmp_path / "gpt2", tmp_path / "calibration.txt", timesteps=5,
+    snn, report = convert(tiny_gpt2(tmp_path / "gpt2", "GPT2LMHeadModel"), tmp_path / "calibration.txt", timesteps=5,
                           evaluation=tmp_path / "evaluation.txt")
     assert report.metric_ann.metric == "perplexity" and report.metric_ann.samples == 11  # pieces of 64 tokens
     assert abs(report.metric_snn.value / report.metric_ann.value - 1) < 0.02
     assert report.purity.label == "spike-driven, integer norms" and snn.config.token_output
+
+
+@pytest.mark.parametrize("kind, used", [("GPT2LMHeadModel", 256), ("GPT2Model", 2048)])
+@torch.no_grad()
+def test_short_texts_are_taken_in_greater_number(tmp_path, kind, used):
+    """At most 256 pieces of one length for a language model, and 2,048 rows for others, if nothing is asked."""
+    lines = [f"w{i % 39 + 1} " * 8 for i in range(2100)]
+    prepared = prepare(tiny_gpt2(tmp_path / "gpt2", kind), lines)
+    assert prepared.calibration.items == used
+    assert prepare(tmp_path / "gpt2", lines, samples=7).calibration.items == 7
