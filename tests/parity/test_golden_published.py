@@ -132,30 +132,39 @@ def test_logits_of_fewer_time_steps(steps):
 
 
 @pytest.mark.parametrize("case", TRAINED)
-def test_gradients_and_running_statistics_in_training(case):
+def test_loss_spikes_and_running_statistics_in_training(case):
     card, tensors = golden(f"{case}.train")
     model = build(case).train()
     outputs = record(model, card["firing_rates"])
     logits = model(picture(case))
-    loss = (logits * tensors["loss_weights"]).sum()
-    loss.backward()
     assert (logits - tensors["logits"]).abs().max() <= 1e-5
-    assert loss.item() == pytest.approx(tensors["loss"].item(), abs=1e-4)
+    assert (logits * tensors["loss_weights"]).sum().item() == pytest.approx(tensors["loss"].item(), abs=1e-4)
     for name, rate in card["firing_rates"].items():
         assert (outputs[name] != 0).double().mean().item() == pytest.approx(rate, abs=5.1e-5), name
+    state = model.state_dict()
+    for name, key, expected in stored(model, tensors, "after"):
+        assert (state[key] - expected).abs().max() <= 1e-5 * expected.abs().max(), name
+
+
+@pytest.mark.parametrize("case", TRAINED)
+def test_gradients_in_training(case):
+    """In float64: in float32 two pixels under one window of a max pooling may differ by a rounding, and then it depends
+    on the convolution of the processor to which of them the gradient goes."""
+    _, tensors = golden(f"{case}.train")
+    model = build(case, torch.float64).train()
+    (model(picture(case, torch.float64)) * tensors["loss_weights"]).sum().backward()
+    parameters = dict(model.named_parameters())
+    for name, key, expected in stored(model, tensors, "grad"):
+        assert (parameters[key].grad - expected).abs().max() <= 1e-4 * expected.abs().max(), name
+
+
+def stored(model, tensors, kind):
+    """(their name, our key, values in our layout) of the tensors of that kind."""
     ours = {theirs: (key, transform) for theirs, key, transform in key_map(model)}
-    parameters, state = dict(model.named_parameters()), model.state_dict()
-    seen = 0
-    for name, expected in tensors.items():
-        kind, _, theirs = name.partition(".")
-        if kind not in ("grad", "after"):
-            continue
-        seen += 1
-        key, transform = ours[theirs]
-        value = parameters[key].grad if kind == "grad" else state[key]
-        tolerance = 1e-3 if kind == "grad" else 1e-5
-        assert (value - transform(expected)).abs().max() <= tolerance * expected.abs().max(), name
-    assert seen == sum(name.startswith(("grad.", "after.")) for name in tensors) > 0
+    found = [(name, *ours[name.partition(".")[2]], value) for name, value in tensors.items()
+             if name.partition(".")[0] == kind]
+    assert found
+    return [(name, key, transform(value)) for name, key, transform, value in found]
 
 
 @pytest.mark.parametrize("case", TRAINED)
